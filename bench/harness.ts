@@ -1,0 +1,167 @@
+/**
+ * What every file of bench/ shares. A suite is data: cases, and in each case contenders that do the same work.
+ *
+ *   export default defineSuite('mel', { cases: [{ name, flops, bytes, contenders: { cinefuse: async () => … } }] });
+ *
+ * benchmark.js does the timing. The contenders of a case take turns, round after round in one process, so that a busy
+ * machine slows all of them alike; the figures are the median, the fastest and the spread of all samples together.
+ */
+import Benchmark from 'benchmark';
+import type { Floors } from './floors.js';
+
+export type Contender = () => unknown;
+
+export interface BenchCase {
+  /** Says the size: `tensor_fusion 32x32x32 -> 128, batch 32`. */
+  name: string;
+  /** Floating-point operations of one call (a multiply and an add are two): gives GFLOP/s and part of the floor. */
+  flops?: number;
+  /** Bytes that one call must read and write at the least: gives GB/s and part of the floor. */
+  bytes?: number;
+  /** How many films, clips or frames one call handles: gives items per second. */
+  items?: number;
+  /** The first is ours; the ratio column compares the others with it. */
+  contenders: Record<string, Contender>;
+  /** Called once with what each contender returned, before the timing. Throws when they do not agree. */
+  check?: (results: Record<string, unknown>) => void | Promise<void>;
+}
+
+export interface BenchSuite {
+  name: string;
+  cases: BenchCase[] | (() => BenchCase[] | Promise<BenchCase[]>);
+  /** Gives back what the cases hold. */
+  dispose?: () => void | Promise<void>;
+}
+
+/** Declares a suite; a file of bench/ exports it as its default. */
+export function defineSuite(name: string, suite: Omit<BenchSuite, 'name'>): BenchSuite {
+  return { name, ...suite };
+}
+
+export interface RunOptions {
+  /** Turns that each contender has. */
+  rounds: number;
+  /** Seconds that a turn lasts, at least one call. */
+  secondsPerTurn: number;
+  /** Calls before the clock starts. */
+  warmUpCalls: number;
+}
+
+export const FULL_RUN: RunOptions = { rounds: 5, secondsPerTurn: 0.4, warmUpCalls: 3 };
+export const QUICK_RUN: RunOptions = { rounds: 3, secondsPerTurn: 0.08, warmUpCalls: 1 };
+
+export interface Measurement {
+  suite: string;
+  case: string;
+  contender: string;
+  /** Seconds of one call. */
+  median: number;
+  min: number;
+  /** Half the distance between the quartiles over the median: 0.03 is ±3 %. */
+  spread: number;
+  samples: number;
+  gflops?: number;
+  gbPerSecond?: number;
+  itemsPerSecond?: number;
+  /** This contender's median over ours in the same run: 1.8 means that ours is 1.8 times as fast. */
+  timesOurs: number;
+  /** Median over the time that this machine's measured sgemm and copy rates allow at best. */
+  timesFloor?: number;
+}
+
+/** Seconds of each sample of one turn. */
+function takeTurn(contender: Contender, seconds: number): Promise<number[]> {
+  return new Promise((resolve, reject) => {
+    const benchmark = new Benchmark({
+      defer: true,
+      maxTime: seconds,
+      minSamples: 1,
+      minTime: Math.min(0.02, seconds / 4),
+      fn: (deferred: { resolve(): void }) => {
+        // A failure ends the turn at once: benchmark.js itself would wait for ever.
+        Promise.resolve()
+          .then(contender)
+          .then(() => deferred.resolve(), reject);
+      },
+    });
+    benchmark.on('complete', () => resolve(benchmark.stats.sample));
+    benchmark.on('error', () => reject(benchmark.error));
+    benchmark.run({ async: true });
+  });
+}
+
+function quantile(sorted: readonly number[], q: number): number {
+  const at = (sorted.length - 1) * q;
+  const low = sorted[Math.floor(at)] as number;
+  const high = sorted[Math.ceil(at)] as number;
+  return low + (high - low) * (at - Math.floor(at));
+}
+
+async function runCase(
+  suite: string,
+  { name, flops, bytes, items, contenders, check }: BenchCase,
+  floors: Floors,
+  options: RunOptions,
+): Promise<Measurement[]> {
+  const entries = Object.entries(contenders);
+  if (entries.length === 0) throw new Error(`${suite}: the case ${name} has no contender`);
+  const results: Record<string, unknown> = {};
+  for (const [contender, call] of entries) results[contender] = await call();
+  await check?.(results);
+  for (const [, call] of entries) for (let i = 1; i < options.warmUpCalls; i++) await call();
+
+  const samples = entries.map((): number[] => []);
+  for (let round = 0; round < options.rounds; round++)
+    for (const [i, [, call]] of entries.entries())
+      samples[i]?.push(...(await takeTurn(call, options.secondsPerTurn)));
+
+  const floor = Math.max(
+    (flops ?? 0) / (floors.sgemmGflops * 1e9),
+    (bytes ?? 0) / (floors.copyGbPerSecond * 1e9),
+  );
+  const sorted = samples.map((list) => [...list].sort((a, b) => a - b));
+  const ours = quantile(sorted[0] as number[], 0.5);
+  return entries.map(([contender], i) => {
+    const times = sorted[i] as number[];
+    const median = quantile(times, 0.5);
+    return {
+      suite,
+      case: name,
+      contender,
+      median,
+      min: times[0] as number,
+      spread: (quantile(times, 0.75) - quantile(times, 0.25)) / 2 / median,
+      samples: times.length,
+      ...(flops !== undefined && { gflops: flops / median / 1e9 }),
+      ...(bytes !== undefined && { gbPerSecond: bytes / median / 1e9 }),
+      ...(items !== undefined && { itemsPerSecond: items / median }),
+      timesOurs: median / ours,
+      ...(floor > 0 && { timesFloor: median / floor }),
+    };
+  });
+}
+
+/**
+ * Runs all cases of a suite, in order.
+ * @param report  called with the measurements of each case as it ends
+ */
+export async function runSuite(
+  suite: BenchSuite,
+  floors: Floors,
+  options: RunOptions,
+  report: (measurements: Measurement[]) => void,
+): Promise<void> {
+  try {
+    const cases = typeof suite.cases === 'function' ? await suite.cases() : suite.cases;
+    if (cases.length === 0) throw new Error(`${suite.name} has no case`);
+    for (const benchCase of cases) report(await runCase(suite.name, benchCase, floors, options));
+  } finally {
+    await suite.dispose?.();
+  }
+}
+
+/** 0.000123 -> "123 us": three significant digits. */
+export function formatSeconds(seconds: number): string {
+  const [scale, unit] = seconds >= 1 ? [1, 's'] : seconds >= 1e-3 ? [1e3, 'ms'] : [1e6, 'us'];
+  return `${Number((seconds * scale).toPrecision(3))} ${unit}`;
+}

@@ -1,0 +1,158 @@
+/**
+ * npm run bench [-- NAME... --quick --threads N --output FILE --list]
+ *
+ * Runs the suites of bench/, each in a process of its own, prints a table per suite and writes all figures with the
+ * machine they were taken on to bench/results/latest.json.
+ */
+import { execFileSync, fork } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Floors, measureFloors } from './floors.js';
+import {
+  type BenchSuite,
+  FULL_RUN,
+  formatSeconds,
+  type Measurement,
+  QUICK_RUN,
+  runSuite,
+} from './harness.js';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, '..', '..');
+
+interface Order {
+  file: string;
+  floors: Floors;
+  quick: boolean;
+}
+
+/** In a child process: one suite, its measurements sent to the parent case by case. */
+async function runChild({ file, floors, quick }: Order): Promise<void> {
+  const { default: suite } = (await import(file)) as { default: BenchSuite };
+  await runSuite(suite, floors, quick ? QUICK_RUN : FULL_RUN, (measurements) => process.send?.(measurements));
+  process.disconnect();
+}
+
+function runInProcess(order: Order, onCase: (measurements: Measurement[]) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = fork(fileURLToPath(import.meta.url), ['--child', JSON.stringify(order)]);
+    child.on('message', (measurements) => onCase(measurements as Measurement[]));
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${relative(here, order.file)} ended with ${signal ?? `code ${code}`}`));
+    });
+  });
+}
+
+function git(...args: string[]): string {
+  try {
+    return execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+  } catch {
+    return 'unknown';
+  }
+}
+
+function machine(threads: number, floors: Floors) {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const changed = git('status', '--porcelain', '--untracked-files=no');
+  return {
+    date: new Date().toISOString(),
+    command: `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim(),
+    version,
+    commit: git('rev-parse', 'HEAD') + (changed && changed !== 'unknown' ? ' with changes' : ''),
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    platform: `${process.platform}-${process.arch}`,
+    node: process.version,
+    isa: process.env.CINEFUSE_ISA ?? 'auto',
+    threads,
+    floors,
+  };
+}
+
+function printTable(measurements: Measurement[]): void {
+  const optional = (value: number | undefined, digits: number) =>
+    value === undefined ? '' : value.toFixed(digits);
+  const rows = measurements.map((m) => [
+    m.contender,
+    formatSeconds(m.median),
+    formatSeconds(m.min),
+    `±${(m.spread * 100).toFixed(0)} %`,
+    String(m.samples),
+    optional(m.gflops, 1),
+    optional(m.gbPerSecond, 2),
+    optional(m.itemsPerSecond, 1),
+    m.timesOurs.toFixed(2),
+    optional(m.timesFloor, 2),
+  ]);
+  const head = ['', 'median', 'min', 'spread', 'samples', 'GFLOP/s', 'GB/s', 'items/s', 'x ours', 'x floor'];
+  const kept = head.map((_, i) => i < 5 || rows.some((row) => row[i] !== ''));
+  const table = [head, ...rows].map((row) => row.filter((_, i) => kept[i]));
+  const widths = (table[0] as string[]).map((_, i) =>
+    Math.max(...table.map((row) => (row[i] as string).length)),
+  );
+  for (const row of table)
+    console.log(
+      `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0] as number) : cell.padStart(widths[i] as number))).join('  ')}`,
+    );
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+      threads: { type: 'string' },
+      output: { type: 'string', default: join(root, 'bench', 'results', 'latest.json') },
+      child: { type: 'string' },
+    },
+  });
+  if (values.child !== undefined) return runChild(JSON.parse(values.child) as Order);
+
+  const all = readdirSync(here, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.bench.js'),
+  );
+  const files = all.filter(
+    (file) => positionals.length === 0 || positionals.some((name) => file.includes(name)),
+  );
+  if (values.list) {
+    for (const file of files.sort()) console.log(file.replace(/\.js$/, '.ts'));
+    return;
+  }
+  if (files.length === 0)
+    throw new Error(`No file of bench/ matches ${positionals.join(', ') || '*.bench.js'}`);
+
+  const threads = values.threads === undefined ? availableParallelism() : Number(values.threads);
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new Error(`--threads wants a whole number from 1, not ${values.threads}`);
+  process.env.CINEFUSE_THREADS = String(threads);
+  const floors = await measureFloors(threads);
+  const about = machine(threads, floors);
+  console.log(`${about.cpu}, ${about.cores} cores, ${threads} threads, ISA ${about.isa}, Node ${about.node}`);
+  console.log(`commit ${about.commit}, ${about.date}`);
+  console.log(
+    `floor: sgemm ${floors.sgemmGflops.toFixed(1)} GFLOP/s, copy ${floors.copyGbPerSecond.toFixed(1)} GB/s (read + written)`,
+  );
+
+  const measurements: Measurement[] = [];
+  for (const file of files.sort()) {
+    await runInProcess({ file: join(here, file), floors, quick: values.quick }, (ofCase) => {
+      console.log(`\n${ofCase[0]?.suite}: ${ofCase[0]?.case}`);
+      printTable(ofCase);
+      measurements.push(...ofCase);
+    });
+  }
+  mkdirSync(dirname(resolve(values.output)), { recursive: true });
+  writeFileSync(values.output, `${JSON.stringify({ ...about, measurements }, null, 2)}\n`);
+  console.log(`\nwritten to ${relative(process.cwd(), values.output)}`);
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});

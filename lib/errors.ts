@@ -71,10 +71,10 @@ export interface ErrorDetails {
 /** Base of all cinefuse errors. */
 export class CinefuseError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly code: Code;
-  readonly field?: string;
-  readonly file?: string;
-  readonly expected?: string;
-  readonly got?: string;
+  declare readonly field?: string;
+  declare readonly file?: string;
+  declare readonly expected?: string;
+  declare readonly got?: string;
 
   /**
    * @param message  given whole, or left out to be composed of the details:

@@ -1,0 +1,90 @@
+/**
+ * The native addon: where it is found, and the one description of its exports. Only lib/ops and lib/fusion use it.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BackendError } from './errors.js';
+
+/** Int32Array [backend, isa, threads, sync], made by lib/ops/exec.ts. */
+export type NativeExec = Int32Array;
+/** Int32Array(1) that native code polls; 1 cancels. */
+export type NativeCancel = Int32Array | undefined;
+/** A native object owned by JS; freed by `releaseHandle` or the garbage collector. */
+export type NativeHandle = { readonly __brand: 'cinefuse-handle' };
+
+/** With `exec[3]` (sync) set, the value itself; else a promise of it. */
+export type NativeResult<T> = T | Promise<T>;
+
+export interface NativeInfo {
+  isas: ('baseline' | 'avx2' | 'avx512')[];
+  bestIsa: 'baseline' | 'avx2' | 'avx512';
+  backends: ('cpu' | 'emulated' | 'cuda')[];
+  errorCodes: string[];
+  optimized: boolean;
+  compiler: string;
+}
+
+export interface NativeAddon {
+  info(): NativeInfo;
+  releaseHandle(handle: NativeHandle): void;
+
+  activation(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    kind: number,
+    slope: number,
+    rows: number,
+    cols: number,
+    x: Float32Array,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+}
+
+/** The package's own root: the nearest folder upward that holds binding.gyp and package.json. */
+export function packageRoot(): string {
+  let dir = path.dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(path.join(dir, 'package.json'))) {
+    const parent = path.dirname(dir);
+    if (parent === dir) throw new BackendError('ERR_NATIVE_LOAD', { message: 'package.json was not found' });
+    dir = parent;
+  }
+  return dir;
+}
+
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url);
+  const root = packageRoot();
+  const override = process.env.CINEFUSE_NATIVE_PATH;
+  const places = override
+    ? [override]
+    : [
+        path.join(root, 'build-cuda/Release/cinefuse_native.node'),
+        path.join(root, 'build/Release/cinefuse_native.node'),
+      ];
+  for (const file of places) {
+    if (!existsSync(file)) continue;
+    try {
+      return require(file) as NativeAddon;
+    } catch (cause) {
+      // A file that is there but broken must not be passed over for an older build.
+      throw new BackendError('ERR_NATIVE_LOAD', {
+        file,
+        message: `The native addon ${file} could not be loaded: ${(cause as Error).message}. Rebuild it: npm rebuild cinefuse`,
+        cause,
+      });
+    }
+  }
+  throw new BackendError('ERR_NATIVE_LOAD', {
+    message: `The native addon was not found (tried ${places.join(', ')}). If your npm blocks install scripts, allow cinefuse's or run: npm rebuild cinefuse --foreground-scripts. In a clone: npm run build`,
+  });
+}
+
+let addon: NativeAddon | undefined;
+
+/** The addon, loaded on first use. @throws BackendError ERR_NATIVE_LOAD with the places tried and the fix. */
+export function native(): NativeAddon {
+  addon ??= load();
+  return addon;
+}

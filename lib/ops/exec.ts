@@ -1,0 +1,135 @@
+/** How an operator call runs, and the one way from an operator's wrapper into the addon. */
+import { availableParallelism } from 'node:os';
+import {
+  BackendError,
+  CancelledError,
+  CinefuseError,
+  describeValue,
+  errorFromCode,
+  InputError,
+  isErrorCode,
+  throwIfCancelled,
+} from '../errors.js';
+import {
+  type NativeAddon,
+  type NativeCancel,
+  type NativeExec,
+  type NativeResult,
+  native,
+} from '../native.js';
+
+export const BACKENDS = ['cpu', 'emulated', 'cuda'] as const;
+export type Backend = (typeof BACKENDS)[number];
+
+export const ISAS = ['baseline', 'avx2', 'avx512'] as const;
+/** Instruction set of the CPU twins' inner loops. `baseline`: SSE2 on x86-64, NEON on arm64. */
+export type Isa = (typeof ISAS)[number];
+
+export interface ExecOptions {
+  /** Where to run. Default 'cpu'. A backend that is not there is an error, never a silent fallback. */
+  backend?: Backend;
+  /** Default: the best this CPU has, or the environment variable CINEFUSE_ISA. */
+  isa?: Isa;
+  /** Threads for the loop of this call, 1 or more. Default: CINEFUSE_THREADS, or the cores this process may use. */
+  threads?: number;
+  /** Cancels the call: it ends with CancelledError at its next stage, and `out` is left in an undefined state. */
+  signal?: AbortSignal | undefined;
+}
+
+/** The instruction set an operator call uses when none is asked for. */
+export function defaultIsa(): Isa {
+  const asked = process.env.CINEFUSE_ISA;
+  if (!asked) return native().info().bestIsa;
+  if (!(ISAS as readonly string[]).includes(asked)) {
+    throw new InputError('ERR_INPUT_VALUE', {
+      field: 'CINEFUSE_ISA',
+      expected: `one of ${ISAS.join(', ')}`,
+      got: describeValue(asked),
+    });
+  }
+  return asked as Isa;
+}
+
+/** The threads an operator call uses when no number is asked for. */
+export function defaultThreads(): number {
+  const asked = process.env.CINEFUSE_THREADS;
+  return asked ? checkThreads(Number(asked), 'CINEFUSE_THREADS') : availableParallelism();
+}
+
+export function checkThreads(threads: number, field = 'threads'): number {
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+    throw new InputError('ERR_INPUT_VALUE', {
+      field,
+      expected: 'an integer from 1 to 1024',
+      got: describeValue(threads),
+    });
+  }
+  return threads;
+}
+
+function encodeExec(options: ExecOptions, sync: boolean): NativeExec {
+  const backend = BACKENDS.indexOf(options.backend ?? 'cpu');
+  const isa = ISAS.indexOf(options.isa ?? defaultIsa());
+  if (backend < 0 || isa < 0) {
+    throw new BackendError('ERR_BACKEND', {
+      field: backend < 0 ? 'backend' : 'isa',
+      expected: `one of ${(backend < 0 ? BACKENDS : ISAS).join(', ')}`,
+      got: describeValue(backend < 0 ? options.backend : options.isa),
+    });
+  }
+  const threads = options.threads === undefined ? defaultThreads() : checkThreads(options.threads);
+  return Int32Array.of(backend, isa, threads, sync ? 1 : 0);
+}
+
+/** What an addon failure becomes: the class that belongs to its code, with the caller's stack. */
+function typedError(error: unknown, caller: Error): unknown {
+  if (error instanceof CinefuseError || !(error instanceof Error)) return error;
+  const { code, field } = error as Error & { code?: unknown; field?: string };
+  if (!isErrorCode(code)) return error;
+  const typed = errorFromCode(code, { message: error.message, field: field || undefined });
+  typed.stack = `${typed.name}: ${typed.message}\n${(caller.stack ?? '').split('\n').slice(1).join('\n')}`;
+  return typed;
+}
+
+type Invoke<T> = (addon: NativeAddon, exec: NativeExec, cancel: NativeCancel) => NativeResult<T>;
+
+/** One flag and one listener a signal, however many calls it governs. */
+const flags = new WeakMap<AbortSignal, Int32Array>();
+
+function cancelFlag(signal: AbortSignal): Int32Array {
+  let flag = flags.get(signal);
+  if (!flag) {
+    const created = new Int32Array(1);
+    signal.addEventListener('abort', () => created.fill(1), { once: true });
+    flags.set(signal, created);
+    flag = created;
+  }
+  return flag;
+}
+
+/** Runs an addon call off the main thread. Everything it throws, at once or later, comes as a rejection. */
+export async function execute<T>(options: ExecOptions | undefined, invoke: Invoke<T>): Promise<T> {
+  const caller = new Error();
+  const signal = options?.signal;
+  throwIfCancelled(signal);
+  const exec = encodeExec(options ?? {}, false);
+  try {
+    return await invoke(native(), exec, signal && cancelFlag(signal));
+  } catch (error) {
+    const typed = typedError(error, caller);
+    throw typed instanceof CancelledError ? new CancelledError({ cause: signal?.reason }) : typed;
+  }
+}
+
+/**
+ * Runs an addon call on the calling thread: for work of under some 30 microseconds, where the round trip through
+ * libuv's thread pool would cost more than the work.
+ */
+export function executeSync<T>(options: Omit<ExecOptions, 'signal'> | undefined, invoke: Invoke<T>): T {
+  const caller = new Error();
+  try {
+    return invoke(native(), encodeExec(options ?? {}, true), undefined) as T;
+  } catch (error) {
+    throw typedError(error, caller);
+  }
+}

@@ -1,0 +1,53 @@
+// The table of exports. lib/native.ts describes it to TypeScript.
+#include <napi.h>
+
+#include "../core/exec.h"
+#include "boundary.h"
+
+namespace cinefuse {
+
+Napi::Value activation_node(const Napi::CallbackInfo& info);
+
+namespace {
+
+// info() -> what this build and machine have
+Napi::Value info_node(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Object result = Napi::Object::New(env);
+  Napi::Array isas = Napi::Array::New(env);
+  for (Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa_supported(isa)) isas.Set(isas.Length(), isa_name(isa));
+  }
+  Napi::Array backends = Napi::Array::New(env);
+  for (Backend backend : {Backend::kCpu, Backend::kEmulated, Backend::kCuda}) {
+    if (backend_available(backend)) backends.Set(backends.Length(), backend_name(backend));
+  }
+  Napi::Array codes = Napi::Array::New(env);
+  for (const char* name : kCodeNames) codes.Set(codes.Length(), name);
+  result.Set("isas", isas);
+  result.Set("bestIsa", isa_name(best_isa()));
+  result.Set("backends", backends);
+  result.Set("errorCodes", codes);
+#if defined(__OPTIMIZE__)
+  result.Set("optimized", true);
+#else
+  result.Set("optimized", false);
+#endif
+  result.Set("compiler", __VERSION__);
+  return result;
+}
+
+}  // namespace
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("info", guarded<info_node>(env, "info"));
+  exports.Set("releaseHandle", guarded<release_handle>(env, "releaseHandle"));
+  exports.Set("activation", guarded<activation_node>(env, "activation"));
+  return exports;
+}
+
+}  // namespace cinefuse
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) { return cinefuse::init(env, exports); }
+
+NODE_API_MODULE(cinefuse_native, init)

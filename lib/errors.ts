@@ -11,6 +11,7 @@ export const ERROR_CODES = {
   ERR_INPUT_UNKNOWN_FIELD: 'InputError',
   ERR_INPUT_EMPTY: 'InputError',
   ERR_INPUT_FILE: 'InputError',
+  ERR_INPUT_LANGUAGE: 'InputError',
   ERR_SHAPE: 'ShapeError',
   // the machine and the addon
   ERR_BACKEND: 'BackendError',
@@ -37,6 +38,7 @@ export const ERROR_CODES = {
   ERR_MODEL_CHECKSUM: 'ModelError',
   ERR_MODEL_IO: 'ModelError',
   ERR_MODEL_RUN: 'ModelError',
+  ERR_MODEL_QUEUE: 'ModelError',
   ERR_MODEL_RUNTIME: 'ModelError',
   ERR_MODEL_DOWNLOAD: 'ModelError',
   // bundles

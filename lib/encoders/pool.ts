@@ -1,0 +1,451 @@
+import { availableParallelism } from 'node:os';
+import {
+  CancelledError,
+  DisposedError,
+  describeValue,
+  InputError,
+  ModelError,
+  throwIfCancelled,
+} from '../errors.js';
+import { nearestName } from '../nearest.js';
+import { resolveInside } from './files.js';
+import { checkGraph } from './graph.js';
+import type { EncoderSpec } from './spec.js';
+import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
+import type { Device, LoadRequest, LoadResult, RunRequest } from './worker.js';
+import { WorkerChannel } from './worker-channel.js';
+
+export type { Device } from './worker.js';
+
+/** An encoder to load: its spec, and the directory in which the spec's paths are. */
+export interface EncoderModel {
+  spec: EncoderSpec;
+  directory: string;
+}
+
+export interface PoolOptions {
+  /** Threads that own sessions, each with its own copy of the weights. Default 1. */
+  workers?: number | undefined;
+  /** Threads inside one run; workers x threads <= cores. Default: the cores divided by the workers. */
+  threads?: number | undefined;
+  /** 'auto' takes CUDA where it works, and `describe()` says why not; 'cuda' without it is an error. Default 'cpu'. */
+  device?: Device | undefined;
+  /** Runs that may wait; one more is refused with ERR_MODEL_QUEUE. Default 256. */
+  maxQueued?: number | undefined;
+  /** V8 heap of one worker; weights and tensors live outside it. Default: V8's own. */
+  maxHeapMb?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface RunOptions {
+  /** Graph outputs wanted; default the spec's own. */
+  outputs?: string[] | undefined;
+  /** Copy the feeds instead of moving their buffers to the worker. */
+  keepInputs?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface PoolDescription {
+  workers: number;
+  threads: number;
+  cores: number;
+  runtime: string;
+  device: Device;
+  queued: number;
+  running: number;
+  encoders: {
+    name: string;
+    version: string;
+    modality: EncoderSpec['modality'];
+    file: string;
+    bytes: number;
+    dim: number;
+    device: 'cpu' | 'cuda';
+    whyNotCuda?: string;
+    inputs: readonly GraphValue[];
+    outputs: readonly GraphValue[];
+  }[];
+}
+
+interface LoadedModel {
+  spec: EncoderSpec;
+  request: LoadRequest;
+  graph: LoadResult;
+}
+
+interface Job {
+  request: RunRequest;
+  transfer: ArrayBuffer[];
+  settled: boolean;
+  resolve: (value: Record<string, Tensor>) => void;
+  reject: (error: unknown) => void;
+}
+
+/** A worker thread and what it has loaded. */
+class Lane {
+  readonly channel: WorkerChannel;
+  busy = false;
+  #loaded = new Set<string>();
+  #generation = 0;
+
+  constructor(name: string, maxHeapMb: number | undefined) {
+    this.channel = new WorkerChannel(new URL('./worker.js', import.meta.url), {
+      name,
+      crashCode: 'ERR_MODEL_RUN',
+      maxHeapMb,
+    });
+  }
+
+  async load(request: LoadRequest): Promise<LoadResult | undefined> {
+    this.channel.start();
+    if (this.#generation !== this.channel.generation) {
+      this.#generation = this.channel.generation;
+      this.#loaded.clear();
+    }
+    if (this.#loaded.has(request.encoder)) return undefined;
+    const result = (await this.channel.request(request)) as LoadResult;
+    this.#loaded.add(request.encoder);
+    return result;
+  }
+}
+
+/**
+ * ONNX encoders in worker threads. `InferenceSession.run` occupies its thread, so none runs on the main one; runs of
+ * several encoders take turns, and several workers run at once.
+ */
+export class EncoderPool {
+  readonly #models = new Map<string, LoadedModel>();
+  readonly #lanes: Lane[];
+  readonly #queues = new Map<string, Job[]>();
+  readonly #threads: number;
+  readonly #device: Device;
+  readonly #maxQueued: number;
+  readonly #running = new Set<Job>();
+  #disposed = false;
+
+  private constructor(workers: number, threads: number, options: PoolOptions) {
+    this.#threads = threads;
+    this.#device = options.device ?? 'cpu';
+    this.#maxQueued = options.maxQueued ?? 256;
+    this.#lanes = Array.from({ length: workers }, () => new Lane('encoder thread', options.maxHeapMb));
+  }
+
+  /**
+   * Verifies every file of every model, loads it in every worker, and holds its graph against its spec.
+   *
+   * @throws InputError   ERR_INPUT_VALUE     workers, threads or maxQueued out of range
+   * @throws ModelError   ERR_MODEL_SPEC      a name used twice, a path that leaves the directory
+   * @throws ModelError   ERR_MODEL_NOT_FOUND, ERR_MODEL_CHECKSUM, ERR_MODEL_LOAD, ERR_MODEL_IO, ERR_MODEL_RUNTIME
+   * @throws BackendError ERR_BACKEND         'cuda' asked for and not to be had
+   * @throws CancelledError ERR_CANCELLED
+   */
+  static async create(models: readonly EncoderModel[], options: PoolOptions = {}): Promise<EncoderPool> {
+    throwIfCancelled(options.signal);
+    const { workers, threads } = chooseThreads(options);
+    checkDevice(options.device);
+    const pool = new EncoderPool(workers, threads, options);
+    const cancel = () => void pool.dispose();
+    options.signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      await pool.#load(models);
+      throwIfCancelled(options.signal);
+      return pool;
+    } catch (error) {
+      await pool.dispose();
+      throwIfCancelled(options.signal);
+      throw error;
+    } finally {
+      options.signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  async #load(models: readonly EncoderModel[]): Promise<void> {
+    const requests: { spec: EncoderSpec; request: LoadRequest }[] = [];
+    for (const { spec, directory } of models) {
+      if (requests.some((other) => other.spec.name === spec.name)) {
+        throw new ModelError('ERR_MODEL_SPEC', {
+          field: 'name',
+          expected: 'a name of its own for every encoder',
+          got: `${spec.name} twice`,
+        });
+      }
+      const path = await resolveInside(directory, spec.file, `${spec.name} file`);
+      const externalData: LoadRequest['externalData'] = [];
+      for (const part of spec.externalData ?? []) {
+        const field = `${spec.name} externalData`;
+        const partPath = await resolveInside(directory, part.file, field);
+        externalData.push({ ...part, location: part.file, path: partPath, field });
+      }
+      requests.push({
+        spec,
+        request: {
+          kind: 'load',
+          encoder: spec.name,
+          model: { path, sha256: spec.sha256, bytes: spec.bytes, field: `${spec.name} file` },
+          externalData,
+          threads: this.#threads,
+          device: this.#device,
+        },
+      });
+    }
+    await Promise.all(
+      this.#lanes.map(async (lane, index) => {
+        for (const { spec, request } of requests) {
+          const graph = (await lane.load(request))!;
+          if (index > 0) continue;
+          checkGraph(spec, graph);
+          this.#models.set(spec.name, { spec, request, graph });
+          this.#queues.set(spec.name, []);
+        }
+      }),
+    );
+  }
+
+  /** The graph of a loaded encoder: the names, types and shapes it takes and gives. */
+  graph(encoder: string): GraphInfo {
+    return this.#model(encoder).graph;
+  }
+
+  /**
+   * Runs one encoder once.
+   *
+   * The buffers of `feeds` move to the worker and are empty afterwards, unless `keepInputs`; a view of a part of a
+   * buffer, or of a SharedArrayBuffer, is copied always.
+   *
+   * @param feeds  graph input name -> tensor
+   * @returns graph output name -> tensor
+   * @throws ModelError ERR_MODEL_IO     an input that the graph lacks, needs, or has in another type
+   * @throws ShapeError ERR_SHAPE        dims that do not fit the data or the graph
+   * @throws ModelError ERR_MODEL_RUN    the run failed, or its thread ended (the next run has a fresh one)
+   * @throws ModelError ERR_MODEL_QUEUE  too many runs wait
+   * @throws CancelledError ERR_CANCELLED  at once; a run that has begun ends unheard
+   * @throws DisposedError  ERR_DISPOSED
+   */
+  async run(
+    encoder: string,
+    feeds: Record<string, Tensor>,
+    { outputs, keepInputs = false, signal }: RunOptions = {},
+  ): Promise<Record<string, Tensor>> {
+    if (this.#disposed) throw disposedError();
+    throwIfCancelled(signal);
+    const { spec, graph } = this.#model(encoder);
+    const wanted = outputs ?? [spec.output];
+    checkNames(encoder, Object.keys(feeds), graph.inputs, wanted, graph.outputs);
+    for (const input of graph.inputs) checkTensor(`${encoder} ${input.name}`, feeds[input.name]!, input);
+    const queue = this.#queues.get(encoder)!;
+    if (this.#queuedCount() >= this.#maxQueued) {
+      throw new ModelError('ERR_MODEL_QUEUE', {
+        field: encoder,
+        expected: `at most ${this.#maxQueued} waiting runs`,
+        got: 'one more: wait for some of them first',
+      });
+    }
+    const { moved, transfer } = prepareFeeds(feeds, keepInputs);
+    return new Promise((resolve, reject) => {
+      const job: Job = {
+        request: { kind: 'run', encoder, feeds: moved, outputs: wanted },
+        transfer,
+        settled: false,
+        resolve: (value) => settle(() => resolve(value)),
+        reject: (error) => settle(() => reject(error)),
+      };
+      const cancel = () => {
+        const position = queue.indexOf(job);
+        if (position >= 0) queue.splice(position, 1);
+        job.reject(new CancelledError({ cause: signal?.reason }));
+      };
+      const settle = (report: () => void) => {
+        if (job.settled) return;
+        job.settled = true;
+        signal?.removeEventListener('abort', cancel);
+        report();
+      };
+      signal?.addEventListener('abort', cancel, { once: true });
+      queue.push(job);
+      this.#pump();
+    });
+  }
+
+  #model(encoder: string): LoadedModel {
+    const model = this.#models.get(encoder);
+    if (model !== undefined) return model;
+    const names = [...this.#models.keys()];
+    const nearest = nearestName(encoder, names);
+    throw new ModelError('ERR_MODEL_NOT_FOUND', {
+      field: 'encoder',
+      expected: nearest === undefined ? `one of ${names.join(', ') || '(none is loaded)'}` : `${nearest}?`,
+      got: JSON.stringify(encoder),
+    });
+  }
+
+  #queuedCount(): number {
+    let count = 0;
+    for (const queue of this.#queues.values()) count += queue.length;
+    return count;
+  }
+
+  #pump(): void {
+    for (const lane of this.#lanes) {
+      if (lane.busy) continue;
+      const job = this.#nextJob();
+      if (job === undefined) return;
+      lane.busy = true;
+      this.#running.add(job);
+      void this.#execute(lane, job).finally(() => {
+        lane.busy = false;
+        this.#running.delete(job);
+        this.#pump();
+      });
+    }
+  }
+
+  /** The oldest run of the encoder whose turn it is: its queue goes to the back of the map's order. */
+  #nextJob(): Job | undefined {
+    for (const [encoder, queue] of this.#queues) {
+      const job = queue.shift();
+      if (job === undefined) continue;
+      this.#queues.delete(encoder);
+      this.#queues.set(encoder, queue);
+      return job;
+    }
+    return undefined;
+  }
+
+  async #execute(lane: Lane, job: Job): Promise<void> {
+    try {
+      await lane.load(this.#model(job.request.encoder).request);
+      const value = await lane.channel.request(job.request, job.transfer);
+      job.resolve(value as Record<string, Tensor>);
+    } catch (error) {
+      job.reject(error);
+    }
+  }
+
+  /** What runs where: threads, device and why not CUDA, and each graph's inputs and outputs. */
+  describe(): PoolDescription {
+    const models = [...this.#models.values()];
+    return {
+      workers: this.#lanes.length,
+      threads: this.#threads,
+      cores: availableParallelism(),
+      runtime: models[0]?.graph.runtime ?? 'onnxruntime-node (nothing loaded)',
+      device: this.#device,
+      queued: this.#queuedCount(),
+      running: this.#running.size,
+      encoders: models.map(({ spec, graph }) => ({
+        name: spec.name,
+        version: spec.version,
+        modality: spec.modality,
+        file: spec.file,
+        bytes: spec.bytes,
+        dim: spec.dim,
+        device: graph.device,
+        ...(graph.whyNotCuda !== undefined && { whyNotCuda: graph.whyNotCuda }),
+        inputs: graph.inputs,
+        outputs: graph.outputs,
+      })),
+    };
+  }
+
+  /**
+   * Ends every worker thread at once, as a crash would: running calls fail with ERR_MODEL_RUN, waiting ones and all
+   * later ones get fresh threads that load their models again.
+   */
+  async restart(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.channel.terminate()));
+  }
+
+  /** Frees sessions and ends the threads; whatever runs or waits fails with DisposedError. May be called twice. */
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    const jobs = [...this.#running, ...[...this.#queues.values()].flatMap((queue) => queue.splice(0))];
+    for (const job of jobs) job.reject(disposedError());
+    await Promise.all(
+      this.#lanes.map(async ({ channel }) => {
+        // A thread that was never started, has died or is ending has nothing to free.
+        if (channel.running) await channel.request({ kind: 'release' }).catch(() => undefined);
+        await channel.dispose();
+      }),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+}
+
+function chooseThreads({ workers = 1, threads, maxQueued = 256 }: PoolOptions): {
+  workers: number;
+  threads: number;
+} {
+  const cores = availableParallelism();
+  const check = (field: string, value: number, max: number, expected: string) => {
+    if (Number.isInteger(value) && value >= 1 && value <= max) return;
+    throw new InputError('ERR_INPUT_VALUE', { field, expected, got: describeValue(value) });
+  };
+  check('maxQueued', maxQueued, 1e6, 'a whole number from 1 to 1000000');
+  check('workers', workers, cores, `a whole number from 1 to the ${cores} cores of this machine`);
+  const most = Math.floor(cores / workers);
+  if (threads !== undefined) {
+    const expected = `a whole number from 1 to ${most}: ${workers} workers x threads <= ${cores} cores`;
+    check('threads', threads, most, expected);
+  }
+  return { workers, threads: threads ?? most };
+}
+
+function checkDevice(device: Device | undefined): void {
+  if (device === undefined || device === 'auto' || device === 'cpu' || device === 'cuda') return;
+  throw new InputError('ERR_INPUT_VALUE', {
+    field: 'device',
+    expected: "'auto', 'cpu' or 'cuda'",
+    got: describeValue(device),
+  });
+}
+
+function checkNames(
+  encoder: string,
+  given: string[],
+  inputs: readonly GraphValue[],
+  wanted: string[],
+  outputs: readonly GraphValue[],
+): void {
+  const names = (values: readonly GraphValue[]) => values.map(({ name }) => name).join(', ');
+  const missing = inputs.find(({ name }) => !given.includes(name));
+  const unknown = given.find((name) => !inputs.some((input) => input.name === name));
+  if (missing !== undefined || unknown !== undefined) {
+    throw new ModelError('ERR_MODEL_IO', {
+      field: `${encoder} feeds`,
+      expected: `the inputs ${names(inputs)}`,
+      got: given.join(', ') || 'none',
+    });
+  }
+  const unknownOutput = wanted.find((name) => !outputs.some((output) => output.name === name));
+  if (unknownOutput !== undefined || wanted.length === 0) {
+    throw new ModelError('ERR_MODEL_IO', {
+      field: `${encoder} outputs`,
+      expected: `some of ${names(outputs)}`,
+      got: wanted.join(', ') || 'none',
+    });
+  }
+}
+
+/** Feeds whose buffers may be moved: copies where the caller keeps them, shares them, or passed a part of a buffer. */
+function prepareFeeds(
+  feeds: Record<string, Tensor>,
+  keep: boolean,
+): { moved: Record<string, Tensor>; transfer: ArrayBuffer[] } {
+  const moved: Record<string, Tensor> = {};
+  const transfer = new Set<ArrayBuffer>();
+  for (const [name, tensor] of Object.entries(feeds)) {
+    const { data } = tensor;
+    const whole = data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength;
+    const own = keep || !whole ? copyTensor(tensor) : { ...tensor, dims: [...tensor.dims] };
+    moved[name] = own;
+    transfer.add(own.data.buffer as ArrayBuffer);
+  }
+  return { moved, transfer: [...transfer] };
+}
+
+function disposedError(): DisposedError {
+  return new DisposedError('ERR_DISPOSED', { message: 'The encoder pool was disposed' });
+}

@@ -84,7 +84,8 @@ interface Job {
 /** A worker thread and what it has loaded. */
 class Lane {
   readonly channel: WorkerChannel;
-  busy = false;
+  /** What the thread is doing for the pool; undefined when idle. */
+  current: Promise<void> | undefined;
   #loaded = new Set<string>();
   #generation = 0;
 
@@ -96,16 +97,26 @@ class Lane {
     });
   }
 
-  async load(request: LoadRequest): Promise<LoadResult | undefined> {
+  #hasLoaded(encoder: string): boolean {
+    return this.channel.running && this.#generation === this.channel.generation && this.#loaded.has(encoder);
+  }
+
+  async load(request: LoadRequest): Promise<LoadResult> {
     this.channel.start();
-    if (this.#generation !== this.channel.generation) {
-      this.#generation = this.channel.generation;
+    const generation = this.channel.generation;
+    if (this.#generation !== generation) {
+      this.#generation = generation;
       this.#loaded.clear();
     }
-    if (this.#loaded.has(request.encoder)) return undefined;
     const result = (await this.channel.request(request)) as LoadResult;
-    this.#loaded.add(request.encoder);
+    if (this.#generation === generation) this.#loaded.add(request.encoder);
     return result;
+  }
+
+  /** Runs on a thread that has the model: the thread may have died since the last look, so the last look is here. */
+  async run(load: LoadRequest, run: RunRequest, transfer: ArrayBuffer[]): Promise<Record<string, Tensor>> {
+    while (!this.#hasLoaded(load.encoder)) await this.load(load);
+    return (await this.channel.request(run, transfer)) as Record<string, Tensor>;
   }
 }
 
@@ -191,7 +202,7 @@ export class EncoderPool {
     await Promise.all(
       this.#lanes.map(async (lane, index) => {
         for (const { spec, request } of requests) {
-          const graph = (await lane.load(request))!;
+          const graph = await lane.load(request);
           if (index > 0) continue;
           checkGraph(spec, graph);
           this.#models.set(spec.name, { spec, request, graph });
@@ -286,17 +297,21 @@ export class EncoderPool {
 
   #pump(): void {
     for (const lane of this.#lanes) {
-      if (lane.busy) continue;
+      if (lane.current !== undefined) continue;
       const job = this.#nextJob();
       if (job === undefined) return;
-      lane.busy = true;
       this.#running.add(job);
-      void this.#execute(lane, job).finally(() => {
-        lane.busy = false;
-        this.#running.delete(job);
-        this.#pump();
-      });
+      void this.#occupy(lane, () => this.#execute(lane, job).finally(() => this.#running.delete(job)));
     }
+  }
+
+  /** Keeps a thread for `work`, then looks for the next. */
+  #occupy(lane: Lane, work: () => Promise<unknown>): Promise<void> {
+    lane.current = work().then(() => {
+      lane.current = undefined;
+      this.#pump();
+    });
+    return lane.current;
   }
 
   /** The oldest run of the encoder whose turn it is: its queue goes to the back of the map's order. */
@@ -313,9 +328,7 @@ export class EncoderPool {
 
   async #execute(lane: Lane, job: Job): Promise<void> {
     try {
-      await lane.load(this.#model(job.request.encoder).request);
-      const value = await lane.channel.request(job.request, job.transfer);
-      job.resolve(value as Record<string, Tensor>);
+      job.resolve(await lane.run(this.#model(job.request.encoder).request, job.request, job.transfer));
     } catch (error) {
       job.reject(error);
     }
@@ -348,22 +361,32 @@ export class EncoderPool {
   }
 
   /**
-   * Ends every worker thread at once, as a crash would: running calls fail with ERR_MODEL_RUN, waiting ones and all
-   * later ones get fresh threads that load their models again.
+   * Replaces every worker thread once its current run is done, which gives back the memory that ONNX Runtime's arenas
+   * keep. Waiting and later runs get the fresh threads; models are verified and loaded again with the first of them.
    */
   async restart(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.channel.terminate()));
+    await Promise.all(
+      this.#lanes.map(async (lane) => {
+        while (lane.current !== undefined) await lane.current;
+        await this.#occupy(lane, async () => {
+          await releaseSessions(lane.channel);
+          await lane.channel.terminate();
+        });
+      }),
+    );
   }
 
-  /** Frees sessions and ends the threads; whatever runs or waits fails with DisposedError. May be called twice. */
+  /**
+   * Frees sessions and ends the threads. Whatever runs or waits fails with DisposedError at once; the promise resolves when
+   * the graph that was running has ended, since ONNX Runtime cannot be interrupted. May be called twice.
+   */
   async dispose(): Promise<void> {
     this.#disposed = true;
     const jobs = [...this.#running, ...[...this.#queues.values()].flatMap((queue) => queue.splice(0))];
     for (const job of jobs) job.reject(disposedError());
     await Promise.all(
       this.#lanes.map(async ({ channel }) => {
-        // A thread that was never started, has died or is ending has nothing to free.
-        if (channel.running) await channel.request({ kind: 'release' }).catch(() => undefined);
+        await releaseSessions(channel);
         await channel.dispose();
       }),
     );
@@ -444,6 +467,11 @@ function prepareFeeds(
     transfer.add(own.data.buffer as ArrayBuffer);
   }
   return { moved, transfer: [...transfer] };
+}
+
+/** Waits for what the thread is doing and frees its sessions; a thread that was never started or died has none. */
+async function releaseSessions(channel: WorkerChannel): Promise<void> {
+  if (channel.running) await channel.request({ kind: 'release' }).catch(() => undefined);
 }
 
 function disposedError(): DisposedError {

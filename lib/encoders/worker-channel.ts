@@ -50,8 +50,46 @@ export interface ChannelOptions {
   name: string;
   /** Code of the error that the pending requests get when the thread ends unasked. */
   crashCode: ErrorCode;
-  workerData?: unknown;
+  workerData?: object;
   maxHeapMb?: number | undefined;
+}
+
+/**
+ * One word shared with each live thread: 1 while it is inside native code that must not be cut short (ending a thread
+ * inside ONNX Runtime's binding aborts the whole process). process.exit() ends all threads, so it waits for these here.
+ */
+const nativeFlags = new Set<Int32Array>();
+const LONGEST_WAIT_AT_EXIT_MS = 30_000;
+
+function waitForNativeCode(): void {
+  for (const flag of nativeFlags) {
+    // 2 tells the thread to begin nothing more; its old value says whether it is inside.
+    if (Atomics.exchange(flag, 0, 2) === 1) Atomics.wait(flag, 1, 0, LONGEST_WAIT_AT_EXIT_MS);
+  }
+}
+
+function guardNativeCode(flag: Int32Array): void {
+  if (nativeFlags.size === 0) process.on('exit', waitForNativeCode);
+  nativeFlags.add(flag);
+}
+
+function unguardNativeCode(flag: Int32Array): void {
+  nativeFlags.delete(flag);
+  if (nativeFlags.size === 0) process.off('exit', waitForNativeCode);
+}
+
+/** In the thread: runs `work` so that the process does not exit in the middle of it. */
+export async function insideNativeCode<T>(flag: Int32Array, work: () => Promise<T>): Promise<T> {
+  // After an exit has begun nothing may start any more, and nobody is left to hear a result.
+  if (Atomics.compareExchange(flag, 0, 0, 1) === 2) return new Promise<never>(() => undefined);
+  try {
+    return await work();
+  } finally {
+    if (Atomics.compareExchange(flag, 0, 1, 0) === 2) {
+      Atomics.store(flag, 1, 1);
+      Atomics.notify(flag, 1);
+    }
+  }
 }
 
 interface Pending {
@@ -120,13 +158,16 @@ export class WorkerChannel {
     });
   }
 
-  /** Ends the thread after the request it is working on; everything pending fails with DisposedError. */
+  /** Ends the thread as terminate() does, for good; everything pending and later fails with DisposedError. */
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.terminate(disposedError(this.#options.name));
   }
 
-  /** Ends the thread as a crash would: pending requests fail with `error`, the next request starts a fresh thread. */
+  /**
+   * Ends the thread: pending requests fail with `error`, the next request starts a fresh one. A thread that may be inside
+   * native code must have answered everything before this is called.
+   */
   async terminate(error?: CinefuseError): Promise<void> {
     const worker = this.#worker;
     this.#worker = undefined;
@@ -137,13 +178,15 @@ export class WorkerChannel {
   #thread(): Worker {
     if (this.#worker !== undefined) return this.#worker;
     const { workerData, maxHeapMb } = this.#options;
+    const nativeFlag = new Int32Array(new SharedArrayBuffer(8));
     const worker = new Worker(this.#script, {
-      workerData,
+      workerData: { ...workerData, nativeFlag },
       name: this.#options.name,
       ...(maxHeapMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: maxHeapMb } }),
     });
     this.#worker = worker;
     this.#generation++;
+    guardNativeCode(nativeFlag);
     worker.unref();
     worker.on('message', (reply: WorkerReply) => {
       const pending = this.#settle(reply.id);
@@ -157,7 +200,10 @@ export class WorkerChannel {
     };
     worker.on('error', ended);
     worker.on('messageerror', ended);
-    worker.on('exit', (code) => ended(`it ended with exit code ${code}`));
+    worker.on('exit', (code) => {
+      unguardNativeCode(nativeFlag);
+      ended(`it ended with exit code ${code}`);
+    });
     return worker;
   }
 

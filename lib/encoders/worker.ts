@@ -5,12 +5,12 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { BackendError, CinefuseError, ModelError } from '../errors.js';
 import { type ExpectedFile, readVerified } from './files.js';
 import type { GraphInfo, GraphValue, Tensor } from './tensor.js';
-import { toWireError, type WireError, type WorkerReply } from './worker-channel.js';
+import { insideNativeCode, toWireError, type WireError, type WorkerReply } from './worker-channel.js';
 
 export type Device = 'auto' | 'cpu' | 'cuda';
 
@@ -44,6 +44,7 @@ export interface ReleaseRequest {
 type Request = { id: number } & (LoadRequest | RunRequest | ReleaseRequest);
 type OnnxRuntime = typeof import('onnxruntime-node');
 
+const { nativeFlag } = workerData as { nativeFlag: Int32Array };
 const sessions = new Map<string, InferenceSession>();
 let runtime: OnnxRuntime | undefined;
 
@@ -177,13 +178,13 @@ async function answer(request: Request): Promise<void> {
   let transfer: ArrayBuffer[] = [];
   try {
     if (request.kind === 'run') {
-      const result = await run(request);
+      const result = await insideNativeCode(nativeFlag, () => run(request));
       transfer = result.transfer;
       reply = { id: request.id, value: result.value };
     } else if (request.kind === 'load') {
-      reply = { id: request.id, value: await load(request) };
+      reply = { id: request.id, value: await insideNativeCode(nativeFlag, () => load(request)) };
     } else {
-      reply = { id: request.id, value: await releaseAll() };
+      reply = { id: request.id, value: await insideNativeCode(nativeFlag, releaseAll) };
     }
   } catch (error) {
     reply = { id: request.id, error: wireError(error, request) };

@@ -76,7 +76,7 @@ export async function imageModel(
     output: 'features',
     dim: 12,
     maxBatch: 4,
-    transform: identityTransform,
+    transform: structuredClone(identityTransform),
     pooling: 'none',
     normalize: false,
   };

@@ -1,5 +1,5 @@
 /** What this machine can do at best, measured on the spot: the floor that the operators are held against. */
-import { onnxModel } from './onnx-graph.js';
+import { model, node, value } from '../test/onnx.js';
 
 export interface Floors {
   /** ONNX Runtime's float32 matrix product, 768 x 768 x 768, the best of some runs. */
@@ -15,12 +15,12 @@ async function sgemmGflops(threads: number): Promise<number> {
   const { InferenceSession, Tensor } = (await import('onnxruntime-node')).default;
   const dims = [SIZE, SIZE];
   const data = Float32Array.from({ length: SIZE * SIZE }, (_, i) => Math.sin(i));
-  const model = onnxModel({
-    inputs: { a: dims, b: dims },
-    outputs: { c: dims },
-    nodes: [{ op: 'MatMul', inputs: ['a', 'b'], outputs: ['c'] }],
+  const graph = model({
+    inputs: [value('a', 'float', dims), value('b', 'float', dims)],
+    outputs: [value('c', 'float', dims)],
+    nodes: [node('MatMul', ['a', 'b'], ['c'])],
   });
-  const session = await InferenceSession.create(model, { intraOpNumThreads: threads, interOpNumThreads: 1 });
+  const session = await InferenceSession.create(graph, { intraOpNumThreads: threads, interOpNumThreads: 1 });
   const feeds = { a: new Tensor('float32', data, dims), b: new Tensor('float32', data, dims) };
   let best = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 25; i++) {

@@ -10,6 +10,8 @@ import { availableParallelism, cpus } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { native } from '../lib/native.js';
+import { defaultIsa } from '../lib/ops/index.js';
 import { type Floors, measureFloors } from './floors.js';
 import {
   type BenchSuite,
@@ -68,7 +70,9 @@ function machine(threads: number, floors: Floors) {
     cores: availableParallelism(),
     platform: `${process.platform}-${process.arch}`,
     node: process.version,
-    isa: process.env.CINEFUSE_ISA ?? 'auto',
+    isa: defaultIsa(),
+    isas: native().info().isas,
+    compiler: native().info().compiler,
     threads,
     floors,
   };

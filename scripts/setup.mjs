@@ -155,25 +155,8 @@ async function buildAddon() {
   requireBuildTools();
   const hash = nativeHash();
   fs.rmSync(nativeStamp, { force: true });
-  await runStep([process.execPath, inRoot('scripts', 'install.mjs'), '--build'], {
-    npm_config_node_gyp: nodeGypOfNpm(),
-  });
+  await runStep([process.execPath, inRoot('scripts', 'install.mjs'), '--build']);
   fs.writeFileSync(nativeStamp, hash);
-}
-
-/** The node-gyp that npm ships: npm names it to lifecycle scripts, but not to a script that a person runs. */
-function nodeGypOfNpm() {
-  if (process.env.npm_config_node_gyp) return process.env.npm_config_node_gyp;
-  const places = [
-    process.env.npm_execpath && path.resolve(process.env.npm_execpath, '..', '..'),
-    path.resolve(process.execPath, '..', '..', 'lib', 'node_modules', 'npm'),
-  ];
-  const onPath = spawnSync('npm', ['root', '-g'], { encoding: 'utf8' });
-  if (onPath.status === 0) places.push(path.join(onPath.stdout.trim(), 'npm'));
-  return places
-    .filter(Boolean)
-    .map((npm) => path.join(npm, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js'))
-    .find((file) => fs.existsSync(file));
 }
 
 async function compileTypescript() {
@@ -206,10 +189,8 @@ function runStep([program, ...args], env = {}) {
   const log = fs.openSync(logFile, 'a');
   fs.writeSync(log, `\n$ ${[path.basename(program), ...args].join(' ')}\n`);
   const from = fs.fstatSync(log).size;
-  const variables = { ...process.env, ...env };
-  for (const name of Object.keys(variables)) if (variables[name] === undefined) delete variables[name];
   return new Promise((resolve, reject) => {
-    child = spawn(program, args, { cwd: root, stdio: ['ignore', log, log], env: variables });
+    child = spawn(program, args, { cwd: root, stdio: ['ignore', log, log], env: { ...process.env, ...env } });
     child.once('error', (error) => reject(new SetupError(`Could not run ${program}: ${error.message}`)));
     child.once('close', (code, signal) => {
       fs.closeSync(log);

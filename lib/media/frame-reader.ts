@@ -33,6 +33,9 @@ export class FrameReader implements Disposable {
   private position = Number.NEGATIVE_INFINITY;
   /** Jumping landed on this packet; it has yet to be sent. */
   private landed = false;
+  /** The file's last packet is in; the decoder has been told the end; it has given its last frame. */
+  private ended = false;
+  private draining = false;
   private drained = false;
   private seekable: boolean;
   /** The file, opened anew because its container cannot seek. */
@@ -73,10 +76,8 @@ export class FrameReader implements Disposable {
     const wanted = Math.max(0, lastAtOrBefore(times, target));
     for (;;) {
       this.approach(target);
-      // With nothing more wanted from this stretch, the decoder is drained instead of fed until it yields.
-      const last =
-        following === undefined || this.keyBefore(following) > this.keyBefore(target) + SEEK_WORTH_PACKETS;
-      this.advance(times[wanted]!, target, last);
+      const nextKey = following === undefined ? Number.POSITIVE_INFINITY : this.keyBefore(following);
+      this.advance(times[wanted]!, target, nextKey);
       const picture = this.shown ?? this.next;
       const missing = picture ? wanted - lastAtOrBefore(times, picture.time) : times.length;
       if (picture && missing <= MISSING_PICTURES && picture.frame.decodeErrorFlags === 0) return picture;
@@ -97,8 +98,9 @@ export class FrameReader implements Disposable {
   /** Goes to the key picture before the target, unless decoding on is as good. */
   private approach(target: number): void {
     const key = this.keyBefore(target);
-    if (!this.drained && this.position >= 0 && key <= this.position + SEEK_WORTH_PACKETS) return;
-    if (this.drained && this.shown && this.shownIsLastBefore(target)) return;
+    const onTheWay = this.position >= 0 && key <= this.position + SEEK_WORTH_PACKETS;
+    if (onTheWay && (this.ended || !this.draining)) return;
+    if (this.shown && this.shownIsLastBefore(target)) return;
     if (!this.seekable || !this.seek(key)) this.restart();
   }
 
@@ -145,13 +147,15 @@ export class FrameReader implements Disposable {
     this.decoder.flush();
     this.shown = undefined;
     this.next = undefined;
+    this.ended = false;
+    this.draining = false;
     this.drained = false;
     this.landed = false;
     this.position = Number.NEGATIVE_INFINITY;
   }
 
   /** Decodes until the picture of time `wanted` is shown, or the one after `target` has come, or nothing is left. */
-  private advance(wanted: number, target: number, last: boolean): void {
+  private advance(wanted: number, target: number, nextKey: number): void {
     for (;;) {
       if (this.next) {
         if (this.next.time > target) return;
@@ -159,12 +163,15 @@ export class FrameReader implements Disposable {
         this.next = undefined;
       }
       if (this.shown?.time === wanted || this.drained) return;
-      this.receive(last ? wanted : undefined);
+      this.receive(wanted, nextKey);
     }
   }
 
-  /** Takes one frame out of the decoder, feeding it as needed. Drains it once the packet of `lastWanted` is in. */
-  private receive(lastWanted: number | undefined): void {
+  /**
+   * Takes one frame out of the decoder, feeding it as needed. Where the way on leads over a seek to `nextKey` anyway, the
+   * decoder is drained once the packet of the wanted picture is in, instead of fed until it yields.
+   */
+  private receive(wanted: number, nextKey: number): void {
     const free = this.frames.find((frame) => frame !== this.shown)!;
     for (;;) {
       this.checkpoint();
@@ -181,8 +188,11 @@ export class FrameReader implements Disposable {
         this.drained = true;
         return;
       }
-      const enough = lastWanted !== undefined && this.timeline.pts[this.position] === lastWanted;
-      this.decoder.send(!enough && this.read() ? this.packet : null);
+      const enough =
+        this.timeline.pts[this.position] === wanted && nextKey > this.position + SEEK_WORTH_PACKETS;
+      this.ended = !enough && !this.read();
+      this.draining = enough || this.ended;
+      this.decoder.send(this.draining ? null : this.packet);
     }
   }
 

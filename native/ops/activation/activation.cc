@@ -21,6 +21,15 @@ void activation_check(const ActivationParams& p, size_t x_size) {
                    static_cast<long long>(p.cols), x_size);
 }
 
+void activation_check_elementwise(Activation kind, float slope) {
+  const int index = static_cast<int>(kind);
+  CINEFUSE_REQUIRE(index >= 0 && index < kElementwiseActivationCount, Code::kInputValue, "activation",
+                   "Expected an elementwise activation 0..%d, received %d", kElementwiseActivationCount - 1,
+                   index);
+  CINEFUSE_REQUIRE(std::isfinite(slope), Code::kInputValue, "slope", "Expected a finite slope, received %g",
+                   static_cast<double>(slope));
+}
+
 void activation(const ActivationParams& params, const Exec& exec) { activation_cpu(params, exec); }
 
 }  // namespace cinefuse

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "../../core/exec.h"
+#include "../../core/gemm/gemm.h"
 
 namespace cinefuse {
 
@@ -47,5 +48,9 @@ void activation_check(const ActivationParams& params, size_t x_size);
 void activation(const ActivationParams& params, const Exec& exec);
 // One stretch of memory, on the calling thread: for operators that end in an activation. n >= 0; y may be x.
 void activation_apply(Activation kind, float slope, int64_t n, const float* x, float* y, Isa isa);
+// What a matrix product ends in: + bias (none where null), then an elementwise activation.
+Epilogue activation_epilogue(const float* bias, Activation kind, float slope, Isa isa);
+// Throws ERR_INPUT_VALUE unless kind is elementwise and slope finite: for layers that carry an activation.
+void activation_check_elementwise(Activation kind, float slope);
 
 }  // namespace cinefuse

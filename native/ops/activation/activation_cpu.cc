@@ -10,6 +10,11 @@ void activation_apply(Activation kind, float slope, int64_t n, const float* x, f
   activation_simd(isa).elementwise(static_cast<int>(kind), slope, n, x, y);
 }
 
+Epilogue activation_epilogue(const float* bias, Activation kind, float slope, Isa isa) {
+  if (kind == Activation::kNone) return {bias};
+  return {bias, activation_simd(isa).elementwise, static_cast<int>(kind), slope};
+}
+
 void activation_cpu(const ActivationParams& p, const Exec& exec) {
   const ActivationSimd& simd = activation_simd(exec.isa);
   constexpr int64_t kChunk = 16384;  // floats a task: some tens of microseconds, two buffers within L2

@@ -1,0 +1,238 @@
+#include "gemm.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "../pool.h"
+
+namespace cinefuse {
+
+void PackedMatrix::Free::operator()(float* p) const { std::free(p); }
+
+PackedMatrix::PackedMatrix(int64_t in, int64_t out) : in_(in), out_(out) {
+  const size_t size = (bytes() + 63) / 64 * 64;
+  data_.reset(static_cast<float*>(std::aligned_alloc(64, std::max<size_t>(size, 64))));
+  CINEFUSE_REQUIRE(data_, Code::kMemory, "weight", "Could not allocate %zu bytes for weights", size);
+  std::memset(data_.get(), 0, size);
+}
+
+PackedMatrix PackedMatrix::pack(const Exec& exec, const float* w, int64_t out, int64_t in) {
+  PackedMatrix packed(in, out);
+  const GemmSimd& simd = gemm_simd(exec.isa);
+  parallel_for(exec, packed.panels(), [&](int p) {
+    const int64_t n0 = int64_t{p} * kPanel;
+    const int cols = static_cast<int>(std::min<int64_t>(kPanel, out - n0));
+    for (int b = 0; b < packed.blocks(); ++b) {
+      simd.transpose(cols, packed.block_length(b), w + n0 * in + int64_t{b} * kBlock, in,
+                     const_cast<float*>(packed.panel(b, p)), kPanel);
+    }
+  });
+  return packed;
+}
+
+void PackedMatrix::fill(int64_t column, int64_t count, const float* w, int64_t stride_n, int64_t stride_k) {
+  for (int b = 0; b < blocks(); ++b) {
+    const float* source = w + int64_t{b} * kBlock * stride_k;
+    const int kc = block_length(b);
+    for (int64_t n = 0; n < count; ++n) {
+      const int64_t at = column + n;
+      float* to = const_cast<float*>(panel(b, static_cast<int>(at / kPanel))) + at % kPanel;
+      for (int k = 0; k < kc; ++k) to[int64_t{k} * kPanel] = source[n * stride_n + k * stride_k];
+    }
+  }
+}
+
+RowBlocks row_blocks(int64_t rows, Isa isa) {
+  if (rows <= kThinRows) return {rows, kThinRows, 1, true};
+  const int height = gemm_simd(isa).tile_rows;
+  const int64_t count = (rows + height - 1) / height;
+  const int64_t step = (rows + count - 1) / count;
+  return {rows, static_cast<int>(step), static_cast<int>((rows + step - 1) / step), false};
+}
+
+namespace {
+
+constexpr float kZeros[kBlock] = {};
+
+class MatrixSource final : public RowSource {
+ public:
+  explicit MatrixSource(const MatrixRows& a) : a_(a) {}
+
+  void tile(const GemmSimd& simd, const RowBlocks& blocks, int block, int64_t k0, int kc, int stride,
+            float* tile) const override {
+    const int64_t first = blocks.first(block);
+    const int rows = blocks.length(block);
+    if (!a_.present) {
+      simd.transpose(rows, kc, a_.data + first * a_.stride + k0, a_.stride, tile, stride);
+      return;
+    }
+    for (int r = 0; r < rows; ++r) {
+      if (present(first + r)) {
+        simd.transpose(1, kc, a_.data + (first + r) * a_.stride + k0, a_.stride, tile + r, stride);
+      } else {
+        for (int k = 0; k < kc; ++k) tile[k * stride + r] = 0.f;
+      }
+    }
+  }
+
+  void thin(const GemmSimd&, const RowBlocks& blocks, int64_t k0, int, float*,
+            const float** row) const override {
+    for (int64_t r = 0; r < blocks.rows; ++r) {
+      row[r] = present(r) ? a_.data + r * a_.stride + k0 : kZeros;
+    }
+  }
+
+ private:
+  bool present(int64_t row) const { return !a_.present || a_.present[row * a_.present_stride] != 0; }
+  const MatrixRows& a_;
+};
+
+// How a product is shared out: `row_tasks` x `column_tasks` rectangles, or the k blocks of the whole.
+struct Plan {
+  int row_tasks, column_tasks;
+  bool split_k;
+};
+
+int share(int count, int parts) { return (count + parts - 1) / parts; }
+
+Plan make_plan(const Exec& exec, const RowBlocks& blocks, const PackedMatrix& w) {
+  const double weights = static_cast<double>(w.in()) * w.panels() * kPanel;
+  // Rough microseconds on one thread: arithmetic, or the stream of weights. A thread joins for 25 of them.
+  const double cost = std::max(weights * static_cast<double>(blocks.rows) / 40e3, weights * 4 / 20e3);
+  const int threads = static_cast<int>(std::min<double>(exec.threads, std::max(1., cost / 25)));
+  Plan best{1, 1, false};
+  double best_time = 1e300;
+  for (int row_tasks = 1; row_tasks <= std::min(threads, blocks.count); ++row_tasks) {
+    const int column_tasks = std::min(w.panels(), threads / row_tasks);
+    // In cycles per k: the arithmetic or the stream of weights, whichever takes longer, and the packing of A.
+    const double rows = static_cast<double>(share(blocks.count, row_tasks)) * blocks.step;
+    const double panels = share(w.panels(), column_tasks);
+    const double time = std::max(rows * panels, 25. * panels) + 0.3 * rows;
+    if (time < best_time) {
+      best_time = time;
+      best = {row_tasks, column_tasks, false};
+    }
+  }
+  best.split_k = best.row_tasks * best.column_tasks * 2 <= threads && w.blocks() > 1;
+  return best;
+}
+
+struct Product {
+  const Exec& exec;
+  const RowBlocks blocks;
+  const RowSource& a;
+  const PackedMatrix& w;
+  const Epilogue& epilogue;
+  const GemmSimd& simd;
+
+  // Adds one k block of one row block to the columns of panels [p0, p1). `c` and `start` are those of column
+  // 0.
+  void block(int row_block, int k_block, int p0, int p1, int64_t columns, const float* start, float* c,
+             int64_t ldc) const {
+    float* scratch = thread_scratch(kGemmScratch, kBlock * 16 + kTileSlack);
+    const int kc = w.block_length(k_block);
+    const int64_t k0 = int64_t{k_block} * kBlock;
+    const int rows = blocks.length(row_block);
+    const float* row[kThinRows];
+    if (blocks.thin) {
+      a.thin(simd, blocks, k0, kc, scratch, row);
+    } else {
+      a.tile(simd, blocks, row_block, k0, kc, simd.tile_rows, scratch);
+    }
+    for (int p = p0; p < p1; ++p) {
+      const int64_t n = int64_t{p} * kPanel;
+      const int cols = static_cast<int>(std::min<int64_t>(kPanel, columns - n));
+      const float* from = k_block > 0 ? nullptr : start ? start + n : kZeros;
+      if (blocks.thin) {
+        simd.thin(rows, cols, kc, row, w.panel(k_block, p), from, c + n, ldc);
+      } else {
+        simd.tile(rows, cols, kc, scratch, w.panel(k_block, p), from, c + n, ldc);
+      }
+    }
+  }
+
+  void finish(int64_t first, int64_t rows, int64_t n0, int64_t n1, float* c, int64_t ldc) const {
+    if (!epilogue.function) return;
+    for (int64_t r = first; r < first + rows; ++r) {
+      float* y = c + r * ldc + n0;
+      epilogue.function(epilogue.kind, epilogue.parameter, n1 - n0, y, y);
+    }
+  }
+
+  // Row blocks [b0, b1) by panels [p0, p1), so many panels at a time that their weights of one k block stay
+  // in L2.
+  void rectangle(int b0, int b1, int p0, int p1, float* c, int64_t ldc) const {
+    constexpr int kPanelsInL2 = 512 * 1024 / (kBlock * kPanel * 4);
+    for (int q0 = p0; q0 < p1; q0 += kPanelsInL2) {
+      const int q1 = std::min(p1, q0 + kPanelsInL2);
+      const int64_t n0 = int64_t{q0} * kPanel, n1 = std::min<int64_t>(w.out(), int64_t{q1} * kPanel);
+      for (int kb = 0; kb < w.blocks(); ++kb) {
+        exec.check_cancelled();
+        for (int b = b0; b < b1; ++b) {
+          float* rows = c + blocks.first(b) * ldc;
+          block(b, kb, q0, q1, w.out(), epilogue.bias, rows, ldc);
+          if (kb + 1 == w.blocks()) finish(blocks.first(b), blocks.length(b), n0, n1, c, ldc);
+        }
+      }
+    }
+  }
+
+  // The k blocks shared out: every block's sums go to a place of their own and are added up in order.
+  void split_k(float* c, int64_t ldc) const {
+    const int64_t width = int64_t{w.panels()} * kPanel;
+    const int64_t size = blocks.rows * width;
+    const int wave = static_cast<int>(
+        std::min<int64_t>(w.blocks(), std::max<int64_t>(2 * exec.threads, (int64_t{1} << 20) / size)));
+    float* sums = thread_scratch(kGemmScratch + 1, static_cast<size_t>(wave) * static_cast<size_t>(size));
+    for (int64_t r = 0; r < blocks.rows; ++r) {
+      if (epilogue.bias) {
+        std::memcpy(c + r * ldc, epilogue.bias, sizeof(float) * static_cast<size_t>(w.out()));
+      } else {
+        std::memset(c + r * ldc, 0, sizeof(float) * static_cast<size_t>(w.out()));
+      }
+    }
+    for (int k0 = 0; k0 < w.blocks(); k0 += wave) {
+      const int count = std::min(wave, w.blocks() - k0);
+      parallel_for(exec, count, [&](int i) {
+        float* sum = sums + i * size;
+        std::memset(sum, 0, sizeof(float) * static_cast<size_t>(size));
+        for (int b = 0; b < blocks.count; ++b) {
+          block(b, k0 + i, 0, w.panels(), width, nullptr, sum + blocks.first(b) * width, width);
+        }
+      });
+      for (int i = 0; i < count; ++i) {
+        for (int64_t r = 0; r < blocks.rows; ++r) simd.add(w.out(), sums + i * size + r * width, c + r * ldc);
+      }
+    }
+    finish(0, blocks.rows, 0, w.out(), c, ldc);
+  }
+};
+
+}  // namespace
+
+void gemm(const Exec& exec, int64_t rows, const RowSource& a, const PackedMatrix& w, const Epilogue& epilogue,
+          float* c, int64_t ldc) {
+  if (rows <= 0) return;
+  const Product product{exec, row_blocks(rows, exec.isa), a, w, epilogue, gemm_simd(exec.isa)};
+  const Plan plan = make_plan(exec, product.blocks, w);
+  if (plan.split_k) {
+    product.split_k(c, ldc);
+    return;
+  }
+  const int64_t row_count = product.blocks.count, panels = w.panels();
+  parallel_for(exec, plan.row_tasks * plan.column_tasks, [&](int task) {
+    const int i = task / plan.column_tasks, j = task % plan.column_tasks;
+    product.rectangle(static_cast<int>(row_count * i / plan.row_tasks),
+                      static_cast<int>(row_count * (i + 1) / plan.row_tasks),
+                      static_cast<int>(panels * j / plan.column_tasks),
+                      static_cast<int>(panels * (j + 1) / plan.column_tasks), c, ldc);
+  });
+}
+
+void gemm(const Exec& exec, int64_t rows, const MatrixRows& a, const PackedMatrix& w,
+          const Epilogue& epilogue, float* c, int64_t ldc) {
+  gemm(exec, rows, MatrixSource(a), w, epilogue, c, ldc);
+}
+
+}  // namespace cinefuse

@@ -40,6 +40,38 @@ export interface NativeAddon {
     x: Float32Array,
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
+
+  linear(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    inFeatures: number,
+    outFeatures: number,
+    weight: Float32Array,
+    bias: Float32Array | undefined,
+    activation: number,
+    slope: number,
+    rows: number,
+    x: Float32Array,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+  linearPrepare(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    inFeatures: number,
+    outFeatures: number,
+    weight: Float32Array,
+    bias: Float32Array | undefined,
+    activation: number,
+    slope: number,
+  ): NativeResult<NativeHandle>;
+  linearRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    rows: number,
+    x: Float32Array,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
 }
 
 /** The package's own root: the nearest folder upward that holds binding.gyp and package.json. */

@@ -210,10 +210,7 @@ function issueError(issue: z.core.$ZodIssue, value: object): InputError {
       got: 'an unknown field',
     });
   }
-  const wrongType =
-    issue.code === 'invalid_type' ||
-    issue.code === 'invalid_union' ||
-    (issue.code === 'custom' && typeof got !== 'string' && typeof got !== 'number');
+  const wrongType = ['invalid_type', 'invalid_union'].includes(issue.code) || MEDIA_FIELDS.has(field);
   const notFinite = typeof got === 'number' && !Number.isFinite(got);
   return new InputError(wrongType && !notFinite ? 'ERR_INPUT_TYPE' : 'ERR_INPUT_VALUE', {
     field,
@@ -225,6 +222,8 @@ function issueError(issue: z.core.$ZodIssue, value: object): InputError {
     got: describeValue(got),
   });
 }
+
+const MEDIA_FIELDS = new Set(['poster', 'trailer', 'audio']);
 
 const EXPECTED_UNION: Record<string, string> = {
   director: 'a name or a list of names',

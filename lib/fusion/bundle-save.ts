@@ -53,8 +53,8 @@ export async function saveBundle(
       got: 'an existing one',
     });
   }
+  await writing(mkdir(draft, { recursive: true }));
   try {
-    await writing(mkdir(draft, { recursive: true }));
     const listed: BundleManifest['files'] = {};
     const all: Record<string, string | Uint8Array> = {
       ...contents.files,

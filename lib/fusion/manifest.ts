@@ -96,6 +96,20 @@ const modalitySchema = z.strictObject({
   encoder: z.string(),
   /** Languages whose texts this modality takes; a text in another one is reported as not used. */
   languages: z.array(z.string()).min(1).optional(),
+  /** Frames taken from a trailer. Default: 16, evenly spread. */
+  sampling: z
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('uniform'), count: z.int().min(1).max(4096) }),
+      z.strictObject({
+        kind: z.literal('fps'),
+        fps: z.number().positive().max(240),
+        maxCount: z.int().min(1).max(4096),
+      }),
+      z.strictObject({ kind: z.literal('keyframes'), maxCount: z.int().min(1).max(4096) }),
+    ])
+    .optional(),
+  /** Sound taken from the beginning of a trailer or sound file. Default: all, within the media limits. */
+  maxDurationMs: z.number().positive().optional(),
 });
 
 /** Polarity of the reviews handed in with a film, reported beside the forecast and never an input to it. */

@@ -18,7 +18,15 @@ const DTYPES = {
 } as const;
 
 export type TensorDtype = keyof typeof DTYPES;
-export type TensorData = InstanceType<(typeof DTYPES)[TensorDtype]>;
+export type TensorData =
+  | Float64Array
+  | Float32Array
+  | Uint16Array
+  | BigInt64Array
+  | Int32Array
+  | Int16Array
+  | Int8Array
+  | Uint8Array;
 
 export interface StoredTensor {
   dtype: TensorDtype;
@@ -89,7 +97,8 @@ export function parseSafetensors(bytes: Uint8Array, file: string): Map<string, S
     }
     if (tensors.size >= MAX_TENSORS) throw bad(file, `at most ${MAX_TENSORS} tensors`, 'more');
     stretches.push([begin, end, name]);
-    const copy = bytes.slice(dataStart + begin, dataStart + end);
+    // Not bytes.slice: a Buffer's shares its memory.
+    const copy = new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end));
     tensors.set(name, {
       dtype: dtype as TensorDtype,
       shape,

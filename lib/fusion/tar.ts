@@ -47,7 +47,9 @@ export async function unpackTar(
   const { extract: createExtract } = await import('tar-stream');
   const extract = createExtract();
   const reading = pipeline(createReadStream(source), extract, signal ? { signal } : {});
-  reading.catch(() => {});
+  // A file that ends within an entry fails the reading but leaves the entry waiting: the failure ends it.
+  const broken = new AbortController();
+  reading.catch((cause: unknown) => broken.abort(cause));
   let files = 0;
   let total = 0;
   try {
@@ -72,7 +74,9 @@ export async function unpackTar(
       checkLimit(source, 'files', files, limits.files);
       const file = path.join(target, name);
       await mkdir(path.dirname(file), { recursive: true });
-      await pipeline(entry, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+      await pipeline(entry, createWriteStream(file, { flags: 'wx', mode: 0o600 }), {
+        signal: broken.signal,
+      });
     }
     await reading;
   } catch (cause) {
@@ -81,7 +85,7 @@ export async function unpackTar(
     throw new BundleError('ERR_BUNDLE_FORMAT', {
       file: source,
       expected: 'a directory, or a whole .tar file',
-      got: (cause as Error).message,
+      got: ((broken.signal.reason ?? cause) as Error).message,
       cause,
     });
   }

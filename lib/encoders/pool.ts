@@ -10,6 +10,7 @@ import {
 import { nearestName } from '../nearest.js';
 import { resolveInside } from './files.js';
 import { checkGraph } from './graph.js';
+import { SignalListeners } from './signal-listeners.js';
 import type { EncoderSpec } from './spec.js';
 import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
 import type { Device, LoadRequest, LoadResult, RunRequest } from './worker.js';
@@ -132,6 +133,7 @@ export class EncoderPool {
   readonly #device: Device;
   readonly #maxQueued: number;
   readonly #running = new Set<Job>();
+  readonly #signals = new SignalListeners();
   #disposed = false;
 
   private constructor(workers: number, threads: number, options: PoolOptions) {
@@ -268,10 +270,10 @@ export class EncoderPool {
       const settle = (report: () => void) => {
         if (job.settled) return;
         job.settled = true;
-        signal?.removeEventListener('abort', cancel);
+        stopListening();
         report();
       };
-      signal?.addEventListener('abort', cancel, { once: true });
+      const stopListening = this.#signals.add(signal, cancel);
       queue.push(job);
       this.#pump();
     });

@@ -311,3 +311,19 @@ function checkConsistency(spec: EncoderSpec, where: string): void {
     }
   }
 }
+
+/**
+ * The same spec seen from a directory further up: every path gets `prefix` before it. For a spec whose files move into a
+ * bundle or a cache.
+ */
+export function prefixSpecPaths<Spec extends EncoderSpec>(spec: Spec, prefix: string): Spec {
+  const move = <F extends { file: string }>(part: F): F => ({ ...part, file: `${prefix}/${part.file}` });
+  const moved = {
+    ...move(spec),
+    ...(spec.externalData !== undefined && { externalData: spec.externalData.map(move) }),
+  };
+  if (moved.modality !== 'text') return moved;
+  const { tokenizer } = moved;
+  const config = tokenizer.config && { config: move(tokenizer.config) };
+  return { ...moved, tokenizer: { ...move(tokenizer), ...config } };
+}

@@ -7,6 +7,7 @@ import {
   errorFromCode,
   isErrorCode,
 } from '../errors.js';
+import { SignalListeners } from './signal-listeners.js';
 
 /** What a worker answers. Errors cross as data and become errors of their class again. */
 export type WorkerReply = { id: number } & ({ value: unknown } | { error: WireError });
@@ -107,6 +108,7 @@ export class WorkerChannel {
   readonly #script: URL;
   readonly #options: ChannelOptions;
   readonly #pending = new Map<number, Pending>();
+  readonly #signals = new SignalListeners();
   #worker: Worker | undefined;
   #generation = 0;
   #nextId = 1;
@@ -146,8 +148,7 @@ export class WorkerChannel {
       const cancel = () => {
         this.#settle(id)?.reject(new CancelledError({ cause: signal?.reason }));
       };
-      signal?.addEventListener('abort', cancel, { once: true });
-      const stopListening = () => signal?.removeEventListener('abort', cancel);
+      const stopListening = this.#signals.add(signal, cancel);
       this.#pending.set(id, { resolve, reject, stopListening });
       worker.ref();
       try {

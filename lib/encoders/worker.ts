@@ -89,7 +89,7 @@ async function load(request: LoadRequest): Promise<LoadResult> {
     intraOpNumThreads: request.threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
+    logSeverityLevel: 4,
     externalData: request.externalData.map(({ location }, i) => ({ path: location, data: external[i]! })),
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   };
@@ -153,7 +153,7 @@ async function run(request: RunRequest): Promise<{ value: Record<string, Tensor>
   for (const [name, { type, data, dims }] of Object.entries(request.feeds)) {
     feeds[name] = new OrtTensor(type, data, dims);
   }
-  const results = await session.run(feeds, request.outputs);
+  const results = await session.run(feeds, request.outputs, { logSeverityLevel: 4 });
   const value: Record<string, Tensor> = {};
   const transfer: ArrayBuffer[] = [];
   for (const name of request.outputs) {

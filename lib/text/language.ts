@@ -1,0 +1,124 @@
+/** What a text seems to be written in. */
+export interface LanguageGuess {
+  /** ISO 639-1 code (639-3 where there is none); 'und' when nothing can be told. */
+  language: string;
+  /** 0 (a guess) to 1. Over a shared script: the lead of the best language over the next, full at 0.1 of the detector's scale. */
+  confidence: number;
+  /** The main script by its Unicode name, or 'none'. */
+  script: string;
+  /** The best languages first, at most 5, with scores in 0..1 that compare only with each other. */
+  candidates: { language: string; score: number }[];
+}
+
+/** Scripts that one living language has nearly to itself. */
+const SCRIPT_LANGUAGE: Record<string, string> = {
+  Hangul: 'ko',
+  Thai: 'th',
+  Lao: 'lo',
+  Khmer: 'km',
+  Myanmar: 'my',
+  Greek: 'el',
+  Hebrew: 'he',
+  Armenian: 'hy',
+  Georgian: 'ka',
+  Ethiopic: 'am',
+  Bengali: 'bn',
+  Tamil: 'ta',
+  Telugu: 'te',
+  Kannada: 'kn',
+  Malayalam: 'ml',
+  Gujarati: 'gu',
+  Gurmukhi: 'pa',
+  Oriya: 'or',
+  Sinhala: 'si',
+  Tibetan: 'bo',
+};
+/** Scripts of many languages, told apart by letter statistics. */
+const SHARED_SCRIPTS = ['Latin', 'Cyrillic', 'Arabic', 'Devanagari'];
+const SCRIPTS = ['Han', 'Hiragana', 'Katakana', ...Object.keys(SCRIPT_LANGUAGE), ...SHARED_SCRIPTS];
+const SCRIPT_PATTERNS = SCRIPTS.map((script) => [script, new RegExp(`\\p{Script=${script}}`, 'gu')] as const);
+/** One ideograph or syllable says as much as about this many letters. */
+const LETTERS_PER_SYLLABLE = 2.5;
+const SYLLABIC = new Set(['Han', 'Hiragana', 'Katakana', 'Hangul']);
+const FULL_CONFIDENCE_LEAD = 0.1;
+
+/** Shares of the scripts among the letters of a text (ideographs count for 2.5), largest first; empty without letters. */
+export function scriptShares(text: string): { script: string; share: number }[] {
+  const weights = SCRIPT_PATTERNS.map(([script, pattern]) => {
+    const count = text.match(pattern)?.length ?? 0;
+    return { script, weight: count * (SYLLABIC.has(script) ? LETTERS_PER_SYLLABLE : 1) };
+  });
+  const total = weights.reduce((sum, { weight }) => sum + weight, 0);
+  return weights
+    .filter(({ weight }) => weight > 0)
+    .map(({ script, weight }) => ({ script, share: weight / total }))
+    .sort((a, b) => b.share - a.share);
+}
+
+/**
+ * The language of a text, from its scripts first and, where languages share one, from letter statistics.
+ *
+ * Han with kana is Japanese, Han alone is Chinese (also a Japanese title without kana). 60 languages in Latin,
+ * Cyrillic, Arabic and Devanagari are told apart by the package eld (its smallest table, loaded with the first such
+ * text: about 0.2 s and 40 MB, so long-lived programs ask a TextThread instead). At most 4,000 characters are looked
+ * at: the beginning, the middle and the end.
+ *
+ * On the 11,142 overviews of our film data 11,120 come out as English; nearly all of the others are not English.
+ */
+export async function detectLanguage(text: string): Promise<LanguageGuess> {
+  const sample = sampleOf(text);
+  const shares = scriptShares(sample);
+  const main = shares[0];
+  if (main === undefined) return { language: 'und', confidence: 0, script: 'none', candidates: [] };
+  const share = (script: string) => shares.find((other) => other.script === script)?.share ?? 0;
+  const kana = share('Hiragana') + share('Katakana');
+  const eastAsian = kana + share('Han');
+  if (eastAsian > 0.5 || main.script === 'Han' || main.script.endsWith('kana')) {
+    // Chinese texts quote a kana word now and then; Japanese prose is at least a fifth kana.
+    const language = kana > 0.1 * eastAsian ? 'ja' : 'zh';
+    const script = kana > share('Han') ? 'Hiragana' : 'Han';
+    return { language, confidence: eastAsian, script, candidates: [{ language, score: eastAsian }] };
+  }
+  const only = SCRIPT_LANGUAGE[main.script];
+  if (only !== undefined) {
+    const candidates = [{ language: only, score: main.share }];
+    return { language: only, confidence: main.share, script: main.script, candidates };
+  }
+  return { script: main.script, ...(await detectByStatistics(sample, main.share)) };
+}
+
+async function detectByStatistics(sample: string, share: number): Promise<Omit<LanguageGuess, 'script'>> {
+  const { eld } = await import('eld/extrasmall');
+  const candidates = Object.entries(eld.detect(sample).getScores())
+    .map(([language, score]) => ({ language, score }))
+    .sort((a, b) => b.score - a.score)
+    .slice(0, 5);
+  const [best, second] = candidates;
+  if (best === undefined) return { language: 'und', confidence: 0, candidates };
+  const lead = best.score - (second?.score ?? 0);
+  return {
+    language: best.language,
+    confidence: share * Math.min(1, lead / FULL_CONFIDENCE_LEAD),
+    candidates,
+  };
+}
+
+/** How far a covered language may be behind the best one for a text to count as covered: short texts are close calls. */
+const CLOSE_CALL = 0.05;
+
+/** Whether an encoder of these languages may read the text: one of them is the best guess, or nearly. */
+export function coversLanguage(languages: readonly string[] | 'any', guess: LanguageGuess): boolean {
+  if (languages === 'any') return true;
+  const best = guess.candidates[0];
+  // Digits and signs only: no language is wrong for them, and the share of unknown ids still judges.
+  if (best === undefined) return true;
+  return guess.candidates.some(
+    ({ language, score }) => languages.includes(language) && score >= best.score - CLOSE_CALL,
+  );
+}
+
+function sampleOf(text: string): string {
+  if (text.length <= 4000) return text;
+  const middle = Math.floor(text.length / 2);
+  return `${text.slice(0, 2000)} ${text.slice(middle - 500, middle + 500)} ${text.slice(-1000)}`;
+}

@@ -2,13 +2,11 @@
  * The thread that owns ONNX sessions: `InferenceSession.run` occupies the thread that calls it, so it is called here.
  * Requests are handled one after another, in the order in which they arrive.
  */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { BackendError, CinefuseError, ModelError } from '../errors.js';
 import { type ExpectedFile, readVerified } from './files.js';
+import { cudaObstacle, loadRuntime, runtimeVersion } from './runtime.js';
 import type { GraphInfo, GraphValue, Tensor } from './tensor.js';
 import { insideNativeCode, toWireError, type WireError, type WorkerReply } from './worker-channel.js';
 
@@ -42,46 +40,13 @@ export interface ReleaseRequest {
 }
 
 type Request = { id: number } & (LoadRequest | RunRequest | ReleaseRequest);
-type OnnxRuntime = typeof import('onnxruntime-node');
 
 const { nativeFlag } = workerData as { nativeFlag: Int32Array };
 const sessions = new Map<string, InferenceSession>();
-let runtime: OnnxRuntime | undefined;
-
-async function loadRuntime(): Promise<OnnxRuntime> {
-  if (runtime !== undefined) return runtime;
-  try {
-    const module: OnnxRuntime & { default?: OnnxRuntime } = await import('onnxruntime-node');
-    runtime = module.default ?? module;
-    return runtime;
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
-    throw new ModelError('ERR_MODEL_RUNTIME', {
-      message: missing
-        ? 'Encoders need the optional dependency onnxruntime-node, which is not installed. Run: npm install onnxruntime-node'
-        : `onnxruntime-node is installed but could not be loaded on ${process.platform}-${process.arch}: ${
-            (cause as Error).message
-          }. Try: npm rebuild onnxruntime-node, or npm install onnxruntime-node again`,
-      expected: 'a working onnxruntime-node',
-      got: missing ? 'none' : (cause as Error).message,
-      cause,
-    });
-  }
-}
-
-/** Why CUDA cannot be had, as far as this can be told without asking ONNX Runtime (which would print to stderr). */
-function cudaObstacle(): string | undefined {
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
-    return `onnxruntime-node has no CUDA build for ${process.platform}-${process.arch}`;
-  }
-  const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
-  const library = join(root, 'bin', 'napi-v6', 'linux', 'x64', 'libonnxruntime_providers_cuda.so');
-  if (existsSync(library)) return undefined;
-  return 'the CUDA provider of onnxruntime-node is not installed (its install script fetches it: docs/encoders.md, "CUDA")';
-}
 
 async function load(request: LoadRequest): Promise<LoadResult> {
-  const { InferenceSession, env } = await loadRuntime();
+  const runtime = await loadRuntime();
+  const { InferenceSession } = runtime;
   const [model, ...external] = await Promise.all(
     [request.model, ...request.externalData].map((file) => readVerified(file)),
   );
@@ -132,7 +97,7 @@ async function load(request: LoadRequest): Promise<LoadResult> {
     outputs: session.outputMetadata.map(graphValue),
     device,
     ...(device === 'cpu' && whyNotCuda !== undefined && { whyNotCuda }),
-    runtime: `onnxruntime-node ${env.versions.node ?? env.versions.common}`,
+    runtime: runtimeVersion(runtime),
   };
 }
 

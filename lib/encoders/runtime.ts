@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { ModelError } from '../errors.js';
+
+export type OnnxRuntime = typeof import('onnxruntime-node');
+
+let loading: Promise<OnnxRuntime> | undefined;
+
+/**
+ * onnxruntime-node, on first use.
+ *
+ * @throws ModelError ERR_MODEL_RUNTIME  not installed, or not for this platform
+ */
+export async function loadRuntime(): Promise<OnnxRuntime> {
+  loading ??= import('onnxruntime-node').then(
+    (module: OnnxRuntime & { default?: OnnxRuntime }) => module.default ?? module,
+  );
+  try {
+    return await loading;
+  } catch (cause) {
+    loading = undefined;
+    const missing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
+    throw new ModelError('ERR_MODEL_RUNTIME', {
+      message: missing
+        ? 'Encoders need the optional dependency onnxruntime-node, which is not installed. Run: npm install onnxruntime-node'
+        : `onnxruntime-node is installed but could not be loaded on ${process.platform}-${process.arch}: ${
+            (cause as Error).message
+          }. Try: npm rebuild onnxruntime-node, or npm install onnxruntime-node again`,
+      expected: 'a working onnxruntime-node',
+      got: missing ? 'none' : (cause as Error).message,
+      cause,
+    });
+  }
+}
+
+export function runtimeVersion({ env }: OnnxRuntime): string {
+  return `onnxruntime-node ${env.versions.node ?? env.versions.common}`;
+}
+
+/** Why CUDA cannot be had, as far as this can be told without asking ONNX Runtime (which would print to stderr). */
+export function cudaObstacle(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return `onnxruntime-node has no CUDA build for ${process.platform}-${process.arch}`;
+  }
+  const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  const library = join(root, 'bin', 'napi-v6', 'linux', 'x64', 'libonnxruntime_providers_cuda.so');
+  if (existsSync(library)) return undefined;
+  return 'the CUDA provider of onnxruntime-node is not installed (its install script fetches it: docs/encoders.md, "CUDA")';
+}

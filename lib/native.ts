@@ -41,6 +41,38 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
+  frames(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    images: Uint8Array[],
+    descriptions: Int32Array,
+    resizeH: number,
+    resizeW: number,
+    cropH: number,
+    cropW: number,
+    filter: number,
+    rounding: number,
+    scale: number,
+    mean0: number,
+    mean1: number,
+    mean2: number,
+    std0: number,
+    std1: number,
+    std2: number,
+    output: number,
+    out: Float32Array | Uint16Array | Uint8Array | undefined,
+  ): NativeResult<Float32Array | Uint16Array | Uint8Array>;
+  framesSize(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    width: number,
+    height: number,
+    resizeH: number,
+    resizeW: number,
+    cropH: number,
+    cropW: number,
+  ): [number, number];
+
   linear(
     exec: NativeExec,
     cancel: NativeCancel,

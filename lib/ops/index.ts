@@ -1,5 +1,22 @@
 /** `cinefuse/ops`: the operators, usable on their own. */
 export { type Activation, activation, activationSync, logSoftmax, softmax } from './activation.js';
 export { type Backend, defaultIsa, defaultThreads, type ExecOptions, type Isa } from './exec.js';
+export {
+  type ChromaSiting,
+  type FrameFilter,
+  type FrameInput,
+  type FramesOptions,
+  type FrameTransform,
+  frameSize,
+  frames,
+  type GrayInput,
+  type ResizeTransform,
+  type RgbaInput,
+  type RgbInput,
+  type RgbPicture,
+  resize,
+  type YuvInput,
+  yuvToRgb,
+} from './frames.js';
 export { Linear, type LinearLayer, type LinearOptions, linear } from './linear.js';
 export { Prepared } from './prepared.js';

@@ -7,6 +7,8 @@
 namespace cinefuse {
 
 Napi::Value activation_node(const Napi::CallbackInfo& info);
+Napi::Value frames_node(const Napi::CallbackInfo& info);
+Napi::Value frames_size_node(const Napi::CallbackInfo& info);
 Napi::Value linear_node(const Napi::CallbackInfo& info);
 Napi::Value linear_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value linear_run_node(const Napi::CallbackInfo& info);
@@ -46,6 +48,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("info", guarded<info_node>(env, "info"));
   exports.Set("releaseHandle", guarded<release_handle>(env, "releaseHandle"));
   exports.Set("activation", guarded<activation_node>(env, "activation"));
+  exports.Set("frames", guarded<frames_node>(env, "frames"));
+  exports.Set("framesSize", guarded<frames_size_node>(env, "framesSize"));
   exports.Set("linear", guarded<linear_node>(env, "linear"));
   exports.Set("linearPrepare", guarded<linear_prepare_node>(env, "linearPrepare"));
   exports.Set("linearRun", guarded<linear_run_node>(env, "linearRun"));

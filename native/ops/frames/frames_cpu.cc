@@ -1,0 +1,275 @@
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "../../core/pool.h"
+#include "coefficients.h"
+#include "frames.h"
+#include "frames_simd.h"
+#include "rows.h"
+
+namespace cinefuse {
+namespace {
+
+// What pictures of one size share.
+struct Plan {
+  int32_t width, height;
+  int64_t y0, y1, x0, x1;  // the part of the output that shows the picture; beyond it is padding
+  Coefficients h, v;
+};
+
+Plan make_plan(const FramesTransform& t, int32_t width, int32_t height) {
+  const FrameWindow w = frame_window(t, width, height, "image");
+  Plan p{width,
+         height,
+         std::max<int64_t>(0, -w.top),
+         std::min(w.h, w.resized_h - w.top),
+         std::max<int64_t>(0, -w.left),
+         std::min(w.w, w.resized_w - w.left),
+         {},
+         {}};
+  p.h = make_coefficients(width, w.resized_w, t.filter, w.left + p.x0, p.x1 - p.x0, t.rounding);
+  p.v = make_coefficients(height, w.resized_h, t.filter, w.top + p.y0, p.y1 - p.y0, t.rounding);
+  return p;
+}
+
+// One picture's place in the output, and what is written there.
+struct Target {
+  FramesOutput kind;
+  int64_t h, w;
+  uint8_t* out;
+  const FramesSimd* simd;
+  float scale[3], shift[3];  // of values in 0..255
+  float levels[3][256];      // the same of the 256 levels, made in float64
+  uint16_t half_levels[3][256];
+
+  template <class T>
+  T* at(int c, int64_t y, int64_t x) const {
+    return reinterpret_cast<T*>(out) + (c * h + y) * w + x;
+  }
+  // Padding: columns [x0, x1) of row y.
+  void pad(int64_t y, int64_t x0, int64_t x1) const {
+    if (x0 >= x1) return;
+    if (kind == FramesOutput::kRgb24) {
+      std::memset(out + 3 * (y * w + x0), 0, static_cast<size_t>(3 * (x1 - x0)));
+      return;
+    }
+    for (int c = 0; c < 3; ++c) {
+      if (kind == FramesOutput::kFloat32) {
+        std::fill(at<float>(c, y, x0), at<float>(c, y, x1), levels[c][0]);
+      } else {
+        std::fill(at<uint16_t>(c, y, x0), at<uint16_t>(c, y, x1), half_levels[c][0]);
+      }
+    }
+  }
+  void put_u8(int64_t y, int64_t x, int64_t n, const uint8_t* rgb) const {
+    if (kind == FramesOutput::kRgb24) {
+      std::memcpy(out + 3 * (y * w + x), rgb, static_cast<size_t>(3 * n));
+      return;
+    }
+    for (int c = 0; c < 3; ++c) {
+      if (kind == FramesOutput::kFloat32) {
+        float* to = at<float>(c, y, x);
+        for (int64_t i = 0; i < n; ++i) to[i] = levels[c][rgb[3 * i + c]];
+      } else {
+        uint16_t* to = at<uint16_t>(c, y, x);
+        for (int64_t i = 0; i < n; ++i) to[i] = half_levels[c][rgb[3 * i + c]];
+      }
+    }
+  }
+};
+
+Target make_target(const FramesParams& p, const FramesSimd& simd) {
+  Target t{};
+  t.kind = p.output;
+  t.h = p.h;
+  t.w = p.w;
+  t.out = static_cast<uint8_t*>(p.out);
+  t.simd = &simd;
+  for (int c = 0; c < 3; ++c) {
+    const double scale = p.transform.scale / p.transform.std[c],
+                 shift = -p.transform.mean[c] / p.transform.std[c];
+    t.scale[c] = static_cast<float>(scale);
+    t.shift[c] = static_cast<float>(shift);
+    for (int i = 0; i < 256; ++i) t.levels[c][i] = static_cast<float>(i * scale + shift);
+    simd.to_half(256, t.levels[c], t.half_levels[c]);
+  }
+  return t;
+}
+
+// Output rows [row0, row1) in float32: vertical pass of a strip of columns into one row, horizontal pass out
+// of it.
+void float_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
+  const FramesSimd& simd = *target.simd;
+  const bool planar = is_yuv(image.format), direct = image.format == PixelFormat::kRgb24;
+  const int slots = plan.v.taps;
+  const int64_t columns = plan.h.end - plan.h.begin;
+  // Strips keep the ring of converted rows near: it is read once for every output row it takes part in.
+  const int64_t ring_budget = 64 << 10;
+  int64_t strip = direct ? 2048 : ring_budget / ((planar ? 12 : 3) * slots);
+  strip = std::min(columns, std::max<int64_t>(strip, 2 * plan.h.taps + 64));
+  const int stride = planar ? 4 : 3;
+
+  uint8_t* memory = nullptr;
+  for (;;) {
+    Carver carver(memory);
+    Rows rows(image, simd, carver, strip, slots, planar);
+    const auto** list = carver.take<const void*>(plan.v.taps);
+    float* mixed = carver.take<float>(stride * strip + 4 * kFramesPad);
+    float* converted = carver.take<float>(3 * (plan.x1 - plan.x0));  // before the rounding to half
+    if (!memory) {
+      memory =
+          reinterpret_cast<uint8_t*>(thread_scratch(0, static_cast<size_t>(carver.bytes()) / sizeof(float)));
+      continue;
+    }
+    const int64_t n = plan.x1 - plan.x0;
+    for (int64_t begin = 0, end; begin < n; begin = end) {
+      const int64_t from = plan.h.first[begin];
+      end = begin + 1;
+      while (end < n && plan.h.first[end] + plan.h.count[end] - from <= strip) ++end;
+      const int64_t span = plan.h.first[end - 1] + plan.h.count[end - 1] - from;
+      rows.columns(plan.h.begin + from, span);
+      for (int64_t y = row0; y < row1; ++y) {
+        const int64_t i = y - plan.y0;
+        const int taps = plan.v.count[i];
+        const int64_t first = plan.v.begin + plan.v.first[i];
+        const float* weights = plan.v.weights.data() + i * plan.v.taps;
+        if (planar) {
+          for (int t = 0; t < taps; ++t) list[t] = rows.planar(first + t);
+          simd.gather_planes(reinterpret_cast<const float* const*>(list), rows.plane(), weights, taps, span,
+                             mixed);
+        } else {
+          for (int t = 0; t < taps; ++t) list[t] = rows.rgb(first + t);
+          simd.gather_u8(reinterpret_cast<const uint8_t* const*>(list), weights, taps, 3 * span, mixed);
+        }
+        float* planes[3];
+        for (int c = 0; c < 3; ++c) {
+          planes[c] = target.kind == FramesOutput::kFloat32 ? target.at<float>(c, y, plan.x0 + begin)
+                                                            : converted + c * n;
+        }
+        simd.contract(mixed, stride, from, plan.h.first.data() + begin, plan.h.count.data() + begin,
+                      plan.h.weights.data() + begin * plan.h.taps, plan.h.taps, end - begin, target.scale,
+                      target.shift, planes);
+        if (target.kind == FramesOutput::kFloat16) {
+          for (int c = 0; c < 3; ++c) {
+            simd.to_half(end - begin, planes[c], target.at<uint16_t>(c, y, plan.x0 + begin));
+          }
+        }
+      }
+    }
+    return;
+  }
+}
+
+// Output rows [row0, row1) in Pillow's 8-bit arithmetic.
+void u8_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
+  const FramesSimd& simd = *target.simd;
+  constexpr int kTogether = 4;  // rows of one call of the horizontal pass
+  const int64_t columns = plan.h.end - plan.h.begin, n = plan.x1 - plan.x0;
+  const int slots = plan.v.taps + kTogether;
+  const int64_t slot_bytes = (3 * n + kFramesPad + 63) / 64 * 64;
+  const int64_t last = plan.v.begin + plan.v.first[row1 - 1 - plan.y0] + plan.v.count[row1 - 1 - plan.y0];
+
+  uint8_t* memory = nullptr;
+  for (;;) {
+    Carver carver(memory);
+    Rows rows(image, simd, carver, columns, plan.h.identity ? slots : kTogether, false);
+    uint8_t* ring = carver.take<uint8_t>(plan.h.identity ? 0 : slot_bytes * slots);
+    const uint8_t** list = carver.take<const uint8_t*>(plan.v.taps);
+    uint8_t* mixed = carver.take<uint8_t>(slot_bytes);
+    if (!memory) {
+      memory =
+          reinterpret_cast<uint8_t*>(thread_scratch(0, static_cast<size_t>(carver.bytes()) / sizeof(float)));
+      continue;
+    }
+    rows.columns(plan.h.begin, columns);
+    int64_t done = plan.v.begin + plan.v.first[row0 - plan.y0];  // rows before it have passed horizontally
+    for (int64_t y = row0; y < row1; ++y) {
+      const int64_t i = y - plan.y0;
+      const int taps = plan.v.count[i];
+      const int64_t first = plan.v.begin + plan.v.first[i];
+      if (plan.h.identity) {
+        for (int t = 0; t < taps; ++t) list[t] = rows.rgb(first + t);
+      } else {
+        done = std::max(done, first);
+        // Ahead of need only where the next output row goes on without a gap.
+        const bool gapless = y + 1 < row1 && plan.v.first[i + 1] <= plan.v.first[i] + taps;
+        const int64_t bound = gapless ? last : first + taps;
+        while (done < first + taps) {
+          const int together = static_cast<int>(std::min<int64_t>(kTogether, bound - done));
+          const uint8_t* from[kTogether];
+          uint8_t* to[kTogether];
+          for (int r = 0; r < together; ++r) {
+            from[r] = rows.rgb(done + r);
+            to[r] = ring + (done + r) % slots * slot_bytes;
+          }
+          simd.pass_rows(from, together, plan.h.first.data(), plan.h.count.data(), plan.h.fixed.data(),
+                         plan.h.taps, n, to);
+          done += together;
+        }
+        for (int t = 0; t < taps; ++t) list[t] = ring + (first + t) % slots * slot_bytes;
+      }
+      const uint8_t* result = list[0];
+      if (!plan.v.identity) {
+        simd.pass_column(list, plan.v.fixed.data() + i * plan.v.taps, taps, 3 * n, mixed);
+        result = mixed;
+      }
+      target.put_u8(y, plan.x0, n, result);
+    }
+    return;
+  }
+}
+
+}  // namespace
+
+void frames_cpu(const FramesParams& p, const Exec& exec) {
+  const FramesSimd& simd = frames_simd(exec.isa);
+  const int n = static_cast<int>(p.images.size());
+
+  std::vector<int> plan_of(n);
+  std::vector<int> leaders;  // the first image of each size
+  for (int i = 0; i < n; ++i) {
+    size_t k = 0;
+    while (k < leaders.size() && (p.images[leaders[k]].width != p.images[i].width ||
+                                  p.images[leaders[k]].height != p.images[i].height)) {
+      ++k;
+    }
+    if (k == leaders.size()) leaders.push_back(i);
+    plan_of[i] = static_cast<int>(k);
+  }
+  std::vector<Plan> plans(leaders.size());
+  parallel_for(exec, static_cast<int>(leaders.size()), [&](int k) {
+    plans[k] = make_plan(p.transform, p.images[leaders[k]].width, p.images[leaders[k]].height);
+  });
+
+  const Target target = make_target(p, simd);
+  const int64_t element = p.output == FramesOutput::kFloat32 ? 4 : p.output == FramesOutput::kFloat16 ? 2 : 1;
+  // Some four tasks a thread, of at least 16 rows: a band converts the rows at its upper edge once more.
+  const int64_t wanted = exec.threads == 1 ? n : std::max<int64_t>(n, int64_t{4} * exec.threads);
+  const int64_t bands = std::max<int64_t>(1, std::min((wanted + n - 1) / n, p.h / 16));
+  const int64_t band = (p.h + bands - 1) / bands;
+  parallel_for(exec, static_cast<int>(n * bands), [&](int task) {
+    const int i = static_cast<int>(task / bands);
+    const Plan& plan = plans[plan_of[i]];
+    Target mine = target;
+    mine.out += i * 3 * p.h * p.w * element;
+    const int64_t row0 = task % bands * band, row1 = std::min(p.h, row0 + band);
+    for (int64_t y = row0; y < row1; ++y) {
+      if (y < plan.y0 || y >= plan.y1) {
+        mine.pad(y, 0, p.w);
+      } else {
+        mine.pad(y, 0, plan.x0);
+        mine.pad(y, plan.x1, p.w);
+      }
+    }
+    const int64_t from = std::max(row0, plan.y0), to = std::min(row1, plan.y1);
+    if (from >= to) return;
+    if (p.transform.rounding == Rounding::kFloat) {
+      float_band(p.images[i], plan, mine, from, to);
+    } else {
+      u8_band(p.images[i], plan, mine, from, to);
+    }
+  });
+}
+
+}  // namespace cinefuse

@@ -1,0 +1,54 @@
+#pragma once
+#include <stdint.h>
+
+namespace cinefuse {
+
+// Every `out` may be written up to kFramesPad elements beyond its end, every input row read as far (its
+// surplus does not show).
+constexpr int kFramesPad = 64;
+
+// value = y * Y - y_offset..., on the 0..255 scale; see yuv_coefficients in rows.cc
+struct YuvCoefficients {
+  float y, y_shift, rv, gu, gv, bu;          // on 16 times the chroma, centred on 0
+  int32_t iy, iy_shift, irv, igu, igv, ibu;  // the same times 2^20, iy_shift with the half to round
+};
+
+struct FramesSimd {
+  // out[j] = Σ_t weights[t] * rows[t][j], j < n
+  void (*gather_u8)(const uint8_t* const* rows, const float* weights, int taps, long n, float* out);
+  // The same of three planes `plane` floats apart; out: pixels of 4 floats R, G, B, 0.
+  void (*gather_planes)(const float* const* rows, long plane, const float* weights, int taps, long n,
+                        float* out);
+  // planes[c][i] = shift[c] + scale[c] * Σ_t weights[i * taps + t] * row[(first[i] - from + t) * stride + c],
+  // i < n; stride: floats a pixel, 3 or 4
+  void (*contract)(const float* row, int stride, long from, const int32_t* first, const int32_t* count,
+                   const float* weights, int taps, long n, const float* scale, const float* shift,
+                   float* const* planes);
+  // 16 * (chroma - 128) at n luma columns from column x0. row0, row1: chroma rows to mix wy0 : wy1 (sum 4),
+  // `step` bytes from sample to sample, `samples` of them. siting as enum class ChromaSiting
+  void (*chroma)(const uint8_t* row0, const uint8_t* row1, int wy0, int wy1, int step, long samples,
+                 int siting, long x0, long n, int16_t* out);
+  // R, G, B in 0..255 into three planes, `plane` floats apart.
+  void (*yuv_f32)(const uint8_t* y, const int16_t* u, const int16_t* v, const YuvCoefficients* k, long n,
+                  float* out, long plane);
+  // R, G, B bytes, interleaved.
+  void (*yuv_u8)(const uint8_t* y, const int16_t* u, const int16_t* v, const YuvCoefficients* k, long n,
+                 uint8_t* out);
+  // Pillow's horizontal pass of `count` rows (1..4): out[r][3i + c] = clamp((2^21 + Σ_t fixed[i * taps + t] *
+  // rows[r][3(first[i] + t) + c]) >> 22), i < n
+  void (*pass_rows)(const uint8_t* const* rows, int n_rows, const int32_t* first, const int32_t* count,
+                    const int32_t* fixed, int taps, long n, uint8_t* const* out);
+  // Pillow's vertical pass of one output row: out[j] = clamp((2^21 + Σ_t fixed[t] * rows[t][j]) >> 22), j < n
+  void (*pass_column)(const uint8_t* const* rows, const int32_t* fixed, int taps, long n, uint8_t* out);
+  // IEEE half-precision bits, rounded to nearest even.
+  void (*to_half)(long n, const float* x, uint16_t* y);
+};
+
+}  // namespace cinefuse
+
+#ifndef CINEFUSE_ISA
+#include "../../core/simd_pick.h"
+namespace cinefuse {
+CINEFUSE_SIMD_DECLARE(FramesSimd, frames_simd)
+}
+#endif

@@ -1,0 +1,123 @@
+#include "rows.h"
+
+#include <cmath>
+
+namespace cinefuse {
+
+YuvCoefficients yuv_coefficients(YuvMatrix matrix, YuvRange range) {
+  const bool bt601 = matrix == YuvMatrix::kBt601, limited = range == YuvRange::kLimited;
+  const double kr = bt601 ? 0.299 : 0.2126, kb = bt601 ? 0.114 : 0.0722, kg = 1 - kr - kb;
+  const double y = limited ? 255.0 / 219 : 1.0, c = (limited ? 255.0 / 224 : 1.0) / 16;
+  const double rv = 2 * (1 - kr) * c, bu = 2 * (1 - kb) * c;
+  const double gv = -2 * (1 - kr) * kr / kg * c, gu = -2 * (1 - kb) * kb / kg * c;
+  const auto fixed = [](double x) { return static_cast<int32_t>(std::lround(x * (1 << 20))); };
+  YuvCoefficients k{};
+  k.y = static_cast<float>(y);
+  k.y_shift = static_cast<float>(limited ? -16 * y : 0);
+  k.rv = static_cast<float>(rv);
+  k.gu = static_cast<float>(gu);
+  k.gv = static_cast<float>(gv);
+  k.bu = static_cast<float>(bu);
+  k.iy = fixed(y);
+  k.iy_shift = (limited ? -16 * k.iy : 0) + (1 << 19);
+  k.irv = fixed(rv);
+  k.igu = fixed(gu);
+  k.igv = fixed(gv);
+  k.ibu = fixed(bu);
+  return k;
+}
+
+Rows::Rows(const FrameImage& image, const FramesSimd& simd, Carver& carver, int64_t most_columns, int slots,
+           bool planar)
+    : image_(image), simd_(simd), slots_(slots) {
+  const bool yuv = is_yuv(image.format);
+  // Whole vectors are written, so a plane has room for the last one.
+  plane_ = (most_columns + kFramesPad + 15) / 16 * 16;
+  slot_bytes_ = planar ? 3 * plane_ * static_cast<int64_t>(sizeof(float)) : 3 * plane_;
+  if (yuv) yuv_ = yuv_coefficients(image.matrix, image.range);
+  tags_ = carver.take<int64_t>(slots);
+  ring_ = carver.take<uint8_t>(slot_bytes_ * slots + kFramesPad);
+  tail_ = carver.take<uint8_t>(yuv ? plane_ : 0);
+  u_ = carver.take<int16_t>(yuv ? plane_ : 0);
+  v_ = carver.take<int16_t>(yuv ? plane_ : 0);
+}
+
+void Rows::columns(int64_t x0, int64_t n) {
+  x0_ = x0;
+  n_ = n;
+  chroma_key_ = -1;
+  std::fill_n(tags_, slots_, int64_t{-1});
+}
+
+const uint8_t* Rows::luma(int64_t y) {
+  const uint8_t* row = image_.data + y * image_.pitch + x0_;
+  if (image_.data + image_.size - row >= n_ + kFramesPad) return row;
+  std::memcpy(tail_, row, static_cast<size_t>(n_));
+  return tail_;
+}
+
+// Fills u_ and v_ for luma row y, unless they are those of it already.
+void Rows::chroma(int64_t y) {
+  const int64_t rows = (int64_t{image_.height} + 1) / 2, samples = (int64_t{image_.width} + 1) / 2;
+  const bool nearest = image_.chroma == ChromaSiting::kNearest, odd = y & 1;
+  const int64_t key = nearest ? y >> 1 : y;
+  if (key == chroma_key_) return;
+  chroma_key_ = key;
+  // Bilinear: row y lies a quarter of a chroma row above or below row y/2.
+  const int64_t near = y >> 1;
+  const int64_t far = nearest ? near : odd ? std::min(near + 1, rows - 1) : std::max<int64_t>(near - 1, 0);
+  const int near_weight = nearest ? 4 : 3;
+  const bool nv12 = image_.format == PixelFormat::kNv12;
+  const uint8_t* u = image_.data + int64_t{image_.pitch} * image_.height;
+  const uint8_t* v = nv12 ? u + 1 : u + int64_t{image_.chroma_pitch} * rows;
+  const int step = nv12 ? 2 : 1, siting = static_cast<int>(image_.chroma);
+  const int64_t a = near * image_.chroma_pitch, b = far * image_.chroma_pitch;
+  simd_.chroma(u + a, u + b, near_weight, 4 - near_weight, step, samples, siting, x0_, n_, u_);
+  simd_.chroma(v + a, v + b, near_weight, 4 - near_weight, step, samples, siting, x0_, n_, v_);
+}
+
+const uint8_t* Rows::rgb(int64_t y) {
+  const int slot = static_cast<int>(y % slots_);
+  uint8_t* out = ring_ + slot * slot_bytes_;
+  if (image_.format == PixelFormat::kRgb24) {
+    const uint8_t* row = image_.data + y * image_.pitch + 3 * x0_;
+    if (image_.data + image_.size - row >= 3 * n_ + kFramesPad) return row;
+    if (tags_[slot] != y) std::memcpy(out, row, static_cast<size_t>(3 * n_));
+  }
+  if (tags_[slot] == y) return out;
+  tags_[slot] = y;
+  const uint8_t* row = image_.data + y * image_.pitch;
+  switch (image_.format) {
+    case PixelFormat::kRgb24:
+      break;
+    case PixelFormat::kRgba:
+      row += 4 * x0_;
+      for (int64_t i = 0; i < n_; ++i) {
+        const int alpha = row[4 * i + 3];
+        for (int c = 0; c < 3; ++c) {
+          const int mixed = row[4 * i + c] * alpha + image_.background[c] * (255 - alpha);
+          out[3 * i + c] = static_cast<uint8_t>((2 * mixed + 255) / 510);
+        }
+      }
+      break;
+    case PixelFormat::kGray:
+      for (int64_t i = 0; i < n_; ++i) std::memset(out + 3 * i, row[x0_ + i], 3);
+      break;
+    default:
+      chroma(y);
+      simd_.yuv_u8(luma(y), u_, v_, &yuv_, n_, out);
+  }
+  return out;
+}
+
+const float* Rows::planar(int64_t y) {
+  const int slot = static_cast<int>(y % slots_);
+  float* out = reinterpret_cast<float*>(ring_ + slot * slot_bytes_);
+  if (tags_[slot] == y) return out;
+  tags_[slot] = y;
+  chroma(y);
+  simd_.yuv_f32(luma(y), u_, v_, &yuv_, n_, out, plane_);
+  return out;
+}
+
+}  // namespace cinefuse

@@ -1,0 +1,61 @@
+// The rows of one picture as RGB, converted when first asked for and kept in a ring.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "frames.h"
+#include "frames_simd.h"
+
+namespace cinefuse {
+
+// Cuts one block of scratch into arrays of 64-byte alignment. Used twice: without memory to add up the size,
+// then with.
+class Carver {
+ public:
+  explicit Carver(void* memory) : memory_(static_cast<uint8_t*>(memory)) {}
+  template <class T>
+  T* take(int64_t n) {
+    T* p = memory_ ? reinterpret_cast<T*>(memory_ + used_) : nullptr;
+    used_ += (n * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
+    return p;
+  }
+  int64_t bytes() const { return used_; }
+
+ private:
+  uint8_t* memory_;
+  int64_t used_ = 0;
+};
+
+inline bool is_yuv(PixelFormat format) {
+  return format == PixelFormat::kNv12 || format == PixelFormat::kI420;
+}
+YuvCoefficients yuv_coefficients(YuvMatrix matrix, YuvRange range);
+
+// Columns [x0, x0 + n) of the picture's rows; a ring of `slots` rows, so that the last `slots` rows asked for
+// stay valid as long as rows are asked for in ascending windows.
+class Rows {
+ public:
+  Rows(const FrameImage& image, const FramesSimd& simd, Carver& carver, int64_t most_columns, int slots,
+       bool planar);
+  void columns(int64_t x0, int64_t n);  // and forget what was converted
+  const uint8_t* rgb(int64_t y);        // n pixels of 3 bytes; kFramesPad bytes more may be read
+  const float* planar(int64_t y);       // YUV only: three planes of R, G, B in 0..255, plane() floats apart
+  int64_t plane() const { return plane_; }
+
+ private:
+  const uint8_t* luma(int64_t y);
+  void chroma(int64_t y);
+
+  const FrameImage& image_;
+  const FramesSimd& simd_;
+  YuvCoefficients yuv_{};
+  int slots_;
+  int64_t x0_ = 0, n_ = 0, plane_ = 0, slot_bytes_ = 0, chroma_key_ = -1;
+  int64_t* tags_;  // which row a slot holds, -1 none
+  uint8_t* ring_;
+  uint8_t* tail_;  // a copy of a row that ends too near to the end of the picture's memory
+  int16_t *u_, *v_;
+};
+
+}  // namespace cinefuse

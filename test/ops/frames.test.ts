@@ -4,6 +4,14 @@ import { ways } from '../backends.js';
 import { assertGolden, type GoldenCase, loadGolden, tensorOf } from '../golden.js';
 
 type Triple = [number, number, number];
+interface YuvConfig {
+  width: number;
+  height: number;
+  pitch?: number;
+  matrix: 'bt601' | 'bt709';
+  range: 'limited' | 'full';
+  chroma: string;
+}
 const PLAIN = { mean: [0, 0, 0] as Triple, std: [1, 1, 1] as Triple };
 
 function transformOf(c: GoldenCase) {
@@ -25,13 +33,13 @@ function bytes(data: ArrayLike<number>, offset = 0): Uint8Array {
 }
 
 function yuvFrames(c: GoldenCase, offset: number): YuvInput[] {
-  const { width, height, pitch, matrix, range, chroma } = c.config as Record<string, never>;
+  const { width, height, pitch, matrix, range, chroma } = c.config as unknown as YuvConfig;
   const common = {
     width,
     height,
     matrix,
     range,
-    chroma: (chroma as string).replace('_', '-') as never,
+    chroma: chroma.replace('_', '-') as ChromaSiting,
     ...(pitch ? { pitch } : {}),
   };
   const join = (...fields: string[]) =>
@@ -104,7 +112,7 @@ for (const { label, exec } of ways()) {
   test(`golden: batches of NV12 frames ${label}`, async (t) => {
     let seen = 0;
     for (const c of loadGolden('image').filter((c) => c.config.kind === 'nv12_preprocess')) {
-      const { width, height, matrix, range } = c.config as Record<string, never>;
+      const { width, height, matrix, range } = c.config as unknown as YuvConfig;
       const { data, shape } = tensorOf(c, 'nv12');
       const size = data.length / shape[0]!;
       for (const offset of [0, 1, 3]) {

@@ -1,7 +1,14 @@
 import test from 'ava';
-import { type FrameFilter, frames, resize, type YuvInput, yuvToRgb } from '../../lib/ops/index.js';
+import {
+  type ChromaSiting,
+  type FrameFilter,
+  frames,
+  resize,
+  type YuvInput,
+  yuvToRgb,
+} from '../../lib/ops/index.js';
 import { ways } from '../backends.js';
-import { assertGolden, type GoldenCase, loadGolden, tensorOf } from '../golden.js';
+import { assertGolden, type GoldenCase, type GoldenTensor, loadGolden, tensorOf } from '../golden.js';
 
 type Triple = [number, number, number];
 interface YuvConfig {
@@ -26,7 +33,7 @@ function transformOf(c: GoldenCase) {
 }
 
 /** A copy of uint8 data that starts `offset` bytes into its buffer. */
-function bytes(data: ArrayLike<number>, offset = 0): Uint8Array {
+function bytes(data: GoldenTensor['data'], offset = 0): Uint8Array {
   const array = new Uint8Array(data.length + offset).subarray(offset);
   array.set(data as Uint8Array);
   return array;

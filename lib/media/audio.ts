@@ -23,10 +23,15 @@ export function decodeAudio(av: Av, job: JobOf<'audio'>, checkpoint: Checkpoint)
   using decoder = new TrackDecoder(av, track, subject, limits, 1);
   using collector = new SampleCollector(av, sampleRate, maxSamples, subject, limits);
   let startMs: number | undefined;
-  for (const frame of audioFrames(av, container, track, decoder, checkpoint)) {
+  for (const frame of audioFrames(av, container, track, decoder, subject, checkpoint)) {
     startMs ??= Math.max(0, track.toMs(ticks(frame.pts) ?? 0) - container.startMs);
     collector.add(frame);
     if (collector.full) break;
+  }
+  // A FLAC file says how many samples it has; one that was cut between two packets has fewer.
+  const declaredMs = container.format === 'flac' ? container.durationMs : 0;
+  if (!collector.full && collector.durationMs < declaredMs - 1) {
+    throw damaged(subject, `sound that ends after ${collector.durationMs} of ${declaredMs} ms`);
   }
   const samples = collector.finish();
   return { samples, sampleRate, durationMs: (1000 * samples.length) / sampleRate, startMs: startMs ?? 0 };
@@ -38,32 +43,44 @@ function* audioFrames(
   container: Container,
   track: Track,
   decoder: TrackDecoder,
+  subject: Subject,
   checkpoint: Checkpoint,
 ): Generator<Frame> {
   using packet = new av.Packet();
   packet.alloc();
   using frame = new av.Frame();
   frame.alloc();
-  for (let more = true; more; ) {
+  // Streams without a container have odd bytes at their ends and joints, which every player skips.
+  const lenient = container.format === 'mp3' || container.format === 'aac';
+  let packets = 0;
+  let broken = 0;
+  for (let more = true; more; packets++) {
     checkpoint();
     more = container.readPacket(track, packet);
-    decoder.send(more ? packet : null);
+    if (!decoder.send(more ? packet : null, lenient)) broken++;
     while (decoder.receive(frame) === 'frame') {
       yield frame;
       frame.unref();
     }
   }
+  if (broken > Math.max(2, packets / 100)) {
+    throw damaged(subject, `${broken} of ${packets} packets that cannot be decoded`);
+  }
 }
+
+/** Length of swresample's filter, in samples of the lower rate. */
+const FILTER_TAPS = 32;
 
 interface Stage {
   resampler: SoftwareResampleContext;
   rate: number;
+  /** Samples put in so far. */
+  taken: number;
   key: string;
 }
 
 /** Frames of any layout and rate -> one array of mono samples. */
 class SampleCollector implements Disposable {
-  private readonly out: Frame;
   private stage: Stage | undefined;
   private samples = new Float32Array(65536);
   private filled = 0;
@@ -76,14 +93,15 @@ class SampleCollector implements Disposable {
     private readonly maxSamples: number,
     private readonly subject: Subject,
     private readonly limits: MediaLimits,
-  ) {
-    this.out = new av.Frame();
-    this.out.alloc();
-  }
+  ) {}
 
   [Symbol.dispose](): void {
-    this.out.free();
     this.stage?.resampler.free();
+  }
+
+  /** Of the sound taken so far. */
+  get durationMs(): number {
+    return (1000 * this.due) / this.sampleRate;
   }
 
   get full(): boolean {
@@ -96,12 +114,13 @@ class SampleCollector implements Disposable {
     const key = `${frame.sampleRate} ${frame.format} ${nbChannels} ${order} ${mask}`;
     if (this.stage?.key !== key) {
       this.flush();
-      this.stage = { resampler: this.newResampler(frame), rate: frame.sampleRate, key };
+      this.stage = { resampler: this.newResampler(frame), rate: frame.sampleRate, taken: 0, key };
     }
     this.due += (frame.nbSamples * this.sampleRate) / frame.sampleRate;
     const durationMs = Math.min(this.due, this.maxSamples) * (1000 / this.sampleRate);
     checkLimit(this.subject, this.limits, 'maxDurationMs', durationMs);
     checkLimit(this.subject, this.limits, 'maxDecodedBytes', 4 * Math.min(this.due, this.maxSamples));
+    this.stage.taken += frame.nbSamples;
     this.convert(this.stage.resampler, frame);
   }
 
@@ -130,7 +149,10 @@ class SampleCollector implements Disposable {
     const { C } = av;
     const resampler = new av.SoftwareResampleContext();
     const mono: ChannelLayout = { nbChannels: 1, order: C.AV_CHANNEL_ORDER_NATIVE, mask: 4n };
-    const layout = frame.channelLayout;
+    // A file that names no places means the usual ones for so many channels, where there are such.
+    const given = frame.channelLayout;
+    const layout =
+      given.order === C.AV_CHANNEL_ORDER_UNSPEC ? av.avChannelLayoutDefault(given.nbChannels) : given;
     const known = layout.order === C.AV_CHANNEL_ORDER_NATIVE;
     const format = frame.format as Parameters<SoftwareResampleContext['allocSetOpts2']>[1];
     this.must(
@@ -148,35 +170,34 @@ class SampleCollector implements Disposable {
 
   private flush(): void {
     if (!this.stage) return;
-    this.convert(this.stage.resampler, null);
-    this.stage.resampler.free();
+    const { resampler, rate, taken } = this.stage;
+    // Sound shorter than its filter never leaves swresample; silence behind it pushes it out.
+    const enough = 4 * FILTER_TAPS * Math.ceil(Math.max(1, rate / this.sampleRate));
+    if (rate !== this.sampleRate && taken < enough) this.must(resampler.injectSilence(enough));
+    this.convert(resampler, null);
+    resampler.free();
     this.stage = undefined;
   }
 
+  /** Resamples a frame, or with null what the resampler still holds, into `samples`. */
   private convert(resampler: SoftwareResampleContext, frame: Frame | null): void {
-    const { out, av } = this;
-    do {
-      out.unref();
-      out.format = av.C.AV_SAMPLE_FMT_FLT;
-      out.channelLayout = { nbChannels: 1, order: av.C.AV_CHANNEL_ORDER_NATIVE, mask: 4n };
-      out.sampleRate = this.sampleRate;
-      this.must(resampler.convertFrame(out, frame));
-      this.append(out);
-    } while (frame === null && out.nbSamples > 0);
+    const count = frame?.nbSamples ?? 0;
+    for (;;) {
+      const room = Math.max(256, resampler.getOutSamples(count));
+      this.reserve(room);
+      const target = Buffer.from(this.samples.buffer, 4 * this.filled, 4 * room);
+      const got = resampler.convertSync([target], room, frame?.extendedData ?? null, count);
+      this.must(got);
+      this.filled += got;
+      if (frame || got === 0) return;
+    }
   }
 
-  private append(out: Frame): void {
-    const count = out.nbSamples;
-    const bytes = count > 0 ? out.data?.[0] : undefined;
-    if (!bytes) return;
-    if (this.filled + count > this.samples.length) {
-      const larger = new Float32Array(2 * (this.filled + count));
-      larger.set(this.samples.subarray(0, this.filled));
-      this.samples = larger;
-    }
-    const target = new Uint8Array(this.samples.buffer, 4 * this.filled, 4 * count);
-    target.set(bytes.subarray(0, 4 * count));
-    this.filled += count;
+  private reserve(room: number): void {
+    if (this.filled + room <= this.samples.length) return;
+    const larger = new Float32Array(2 * (this.filled + room));
+    larger.set(this.samples.subarray(0, this.filled));
+    this.samples = larger;
   }
 
   private must(status: number): void {

@@ -2,6 +2,7 @@ import type { Codec, CodecContext, FormatContext, Frame, Packet, Stream } from '
 import { MediaError } from '../errors.js';
 import { checkLimit, type MediaLimits, type Subject } from './limits.js';
 import type { Av } from './runtime.js';
+import { checkWhole } from './whole.js';
 
 /** Names of FFmpeg's demuxers. Playlists, image sequences, network and script formats are not among them. */
 const FORMATS = 'mov,mp4,m4a,matroska,webm,mp3,flac,wav,ogg,aac';
@@ -36,26 +37,33 @@ export class Container implements Disposable {
   private constructor(
     readonly av: Av,
     private readonly context: FormatContext,
+    private readonly path: string,
     private readonly subject: Subject,
+    private readonly edits: boolean,
   ) {
     this.format = context.iformat?.name ?? 'unknown';
     this.startMs = Math.max(0, microsecondsToMs(context.startTime));
     this.durationMs = Math.max(0, microsecondsToMs(context.duration));
   }
 
-  /** @throws MediaError ERR_MEDIA_FORMAT, ERR_MEDIA_READ */
-  static open(av: Av, path: string, subject: Subject): Container {
+  /**
+   * @param edits  whether to leave out what the edit list of an MP4 cuts away
+   * @throws MediaError ERR_MEDIA_FORMAT, ERR_MEDIA_READ
+   */
+  static open(av: Av, path: string, subject: Subject, edits = true): Container {
+    checkWhole(path, subject);
     const context = new av.FormatContext();
     context.allocContext();
     const options = av.Dictionary.fromObject({
       protocol_whitelist: 'file',
       format_whitelist: FORMATS,
       max_streams: '64',
+      advanced_editlist: edits ? '1' : '0',
     });
     try {
       check(av, context.openInputSync(`file:${path}`, null, options), subject, 'ERR_MEDIA_FORMAT');
       check(av, context.findStreamInfoSync(null), subject, 'ERR_MEDIA_READ');
-      return new Container(av, context, subject);
+      return new Container(av, context, path, subject, edits);
     } catch (error) {
       context.closeInputSync();
       throw error;
@@ -66,6 +74,11 @@ export class Container implements Disposable {
 
   [Symbol.dispose](): void {
     this.context.closeInputSync();
+  }
+
+  /** The same file once more, from its start. */
+  reopen(edits = this.edits): Container {
+    return Container.open(this.av, this.path, this.subject, edits);
   }
 
   /** The best track of a kind, or undefined. Cover art does not count as video. */
@@ -161,12 +174,17 @@ export class TrackDecoder implements Disposable {
     this.context.freeContext();
   }
 
-  /** @returns 'sent', or 'full' when frames have to be received first. @throws MediaError ERR_MEDIA_READ */
-  send(packet: Packet | null): 'sent' | 'full' {
+  /**
+   * To be called when `receive` wants more.
+   *
+   * @returns whether the packet could be used; a damaged one throws unless `lenient`
+   * @throws MediaError ERR_MEDIA_READ
+   */
+  send(packet: Packet | null, lenient = false): boolean {
     const status = this.context.sendPacketSync(packet);
-    if (status === this.av.C.AVERROR_EAGAIN) return 'full';
+    if (lenient && status === this.av.C.AVERROR_INVALIDDATA) return false;
     check(this.av, status, this.subject, 'ERR_MEDIA_READ');
-    return 'sent';
+    return true;
   }
 
   /** @returns 'frame', 'more' (wants a packet) or 'end' (drained). @throws MediaError ERR_MEDIA_READ */

@@ -1,5 +1,5 @@
 import type { Frame, Packet } from 'node-av/lib';
-import { Container, damaged, type Track, type TrackDecoder, ticks } from './container.js';
+import { type Container, damaged, type Track, type TrackDecoder, ticks } from './container.js';
 import type { Checkpoint } from './job.js';
 import type { Subject } from './limits.js';
 import { lastAtOrBefore, type Timeline } from './timeline.js';
@@ -24,6 +24,8 @@ export interface TimedFrame {
  * saves work; should a jump go wrong, it decodes from the start instead, so the pictures are the same either way.
  */
 export class FrameReader implements Disposable {
+  private container: Container;
+  private readonly packet: Packet;
   private readonly keyTimes: number[];
   private readonly frames: [TimedFrame, TimedFrame];
   /** Which of `frames` is the picture on screen and which the one after it, where decoded already. */
@@ -42,15 +44,16 @@ export class FrameReader implements Disposable {
   private reopened: Container | undefined;
 
   constructor(
-    private readonly path: string,
-    private container: Container,
+    private readonly first: Container,
     private readonly track: Track,
     private readonly decoder: TrackDecoder,
     private readonly timeline: Timeline,
-    private readonly packet: Packet,
     private readonly subject: Subject,
     private readonly checkpoint: Checkpoint,
   ) {
+    this.container = first;
+    this.packet = new first.av.Packet();
+    this.packet.alloc();
     this.keyTimes = timeline.keys.map((key) => timeline.pts[key]!);
     this.seekable = this.keyTimes.every((time, i) => i === 0 || time > this.keyTimes[i - 1]!);
     this.frames = [this.newFrame(), this.newFrame()];
@@ -58,6 +61,7 @@ export class FrameReader implements Disposable {
 
   [Symbol.dispose](): void {
     for (const { frame } of this.frames) frame.free();
+    this.packet.free();
     this.reopened?.[Symbol.dispose]();
   }
 
@@ -136,7 +140,7 @@ export class FrameReader implements Disposable {
 
   private restart(): void {
     this.reopened?.[Symbol.dispose]();
-    this.reopened = Container.open(this.container.av, this.path, this.subject);
+    this.reopened = this.first.reopen();
     this.reopened.selectTrack('video');
     this.container = this.reopened;
     this.forget();

@@ -1,4 +1,3 @@
-import type { Packet } from 'node-av/lib';
 import { MediaError } from '../errors.js';
 import { type Container, damaged, type Track, ticks } from './container.js';
 import type { Checkpoint } from './job.js';
@@ -24,16 +23,18 @@ const MAX_PACKETS = 4_000_000;
 /**
  * Reads the time stamps of every packet: exact, whatever the header says, and it notices a file that is cut off.
  *
- * @throws MediaError ERR_MEDIA_EMPTY, ERR_MEDIA_READ, ERR_MEDIA_LIMIT (maxDurationMs)
+ * @returns `shown` is empty where an edit list cuts all pictures away
+ * @throws MediaError ERR_MEDIA_EMPTY (no video track), ERR_MEDIA_READ, ERR_MEDIA_LIMIT (maxDurationMs)
  */
 export function readTimeline(
   container: Container,
-  track: Track,
-  packet: Packet,
   subject: Subject,
   limits: MediaLimits,
   checkpoint: Checkpoint,
 ): Timeline {
+  const track = container.selectTrack('video');
+  using packet = new container.av.Packet();
+  packet.alloc();
   const { C } = container.av;
   const timeline: Timeline = { pts: [], dts: [], keys: [], shown: [], end: Number.NEGATIVE_INFINITY };
   const { pts, dts, keys, shown } = timeline;
@@ -64,9 +65,6 @@ export function readTimeline(
         got: 'more',
       });
     }
-  }
-  if (shown.length === 0) {
-    throw new MediaError('ERR_MEDIA_EMPTY', { ...subject, expected: 'a video with pictures', got: 'none' });
   }
   shown.sort((a, b) => a - b);
   // Some files give the last picture no duration: it lasts as long as the others do on average.

@@ -1,3 +1,4 @@
+import { MediaError } from '../errors.js';
 import { Container, TrackDecoder } from './container.js';
 import { FrameReader } from './frame-reader.js';
 import type { Checkpoint, JobOf } from './job.js';
@@ -17,12 +18,18 @@ import type { DecodedVideo, VideoFrame } from './types.js';
  */
 export function decodeVideo(av: Av, job: JobOf<'video'>, checkpoint: Checkpoint): DecodedVideo {
   const { subject, limits, sampling, maxSide } = job;
-  using container = Container.open(av, job.path, subject);
+  using edited = Container.open(av, job.path, subject);
+  const timelineOf = (container: Container) => readTimeline(container, subject, limits, checkpoint);
+  let timeline = timelineOf(edited);
+  // Some writers give the last picture, or the only one, no duration; their edit list then cuts everything away.
+  using unedited = timeline.shown.length === 0 ? edited.reopen(false) : null;
+  if (unedited) timeline = timelineOf(unedited);
+  if (timeline.shown.length === 0) {
+    throw new MediaError('ERR_MEDIA_EMPTY', { ...subject, expected: 'a video with pictures', got: 'none' });
+  }
+  const container = unedited ?? edited;
   const track = container.selectTrack('video');
   using decoder = new TrackDecoder(av, track, subject, limits, job.threads);
-  using packet = new av.Packet();
-  packet.alloc();
-  const timeline = readTimeline(container, track, packet, subject, limits, checkpoint);
   const targets = targetTimes(timeline, track, sampling);
 
   const { codecpar } = track.stream;
@@ -32,7 +39,7 @@ export function decodeVideo(av: Av, job: JobOf<'video'>, checkpoint: Checkpoint)
   checkLimit(subject, limits, 'maxDecodedBytes', bytesEach * Math.min(targets.length, timeline.shown.length));
 
   using converter = new PictureConverter(av, track, orientation, maxSide, subject);
-  using reader = new FrameReader(job.path, container, track, decoder, timeline, packet, subject, checkpoint);
+  using reader = new FrameReader(container, track, decoder, timeline, subject, checkpoint);
   const frames: VideoFrame[] = [];
   let bytes = 0;
   for (const { frame, time } of reader.at(targets)) {

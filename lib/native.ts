@@ -104,6 +104,63 @@ export interface NativeAddon {
     x: Float32Array,
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
+
+  mel(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    plan: NativeHandle,
+    samples: Float32Array[],
+    out: Float32Array | undefined,
+  ): NativeResult<[values: Float32Array, nFrames: Int32Array]>;
+  melFilterbank(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    sampleRate: number,
+    nFft: number,
+    nMels: number,
+    fMin: number,
+    fMax: number,
+    melScale: number,
+    areaNorm: boolean,
+  ): { start: Int32Array; count: Int32Array; weights: Float64Array };
+  melFrames(exec: NativeExec, cancel: NativeCancel, plan: NativeHandle, nSamples: number): number;
+  melPlan(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    sampleRate: number,
+    nFft: number,
+    nMels: number | undefined,
+    fMin: number,
+    fMax: number,
+    melScale: number,
+    areaNorm: boolean,
+    winLength: number,
+    hopLength: number,
+    window: number,
+    periodic: boolean,
+    padding: number,
+    kaldiFrames: boolean,
+    preemphasis: number,
+    power: number,
+    scaling: number,
+    logFactor: number,
+    offset: number,
+    amin: number,
+    ref: number,
+    topDb: number,
+    framesFirst: boolean,
+    dropLast: boolean,
+    padTo: number,
+  ): NativeResult<NativeHandle>;
+  powerToDb(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    ref: number,
+    amin: number,
+    topDb: number,
+    s: Float32Array,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
 }
 
 /** The package's own root: the nearest folder upward that holds binding.gyp and package.json. */

@@ -19,4 +19,27 @@ export {
   yuvToRgb,
 } from './frames.js';
 export { Linear, type LinearLayer, type LinearOptions, linear } from './linear.js';
+export {
+  type DecibelOptions,
+  type KaldiOptions,
+  kaldiFbank,
+  type LinearSpectrogramOptions,
+  linearSpectrogram,
+  type MelFilterbank,
+  type MelFilterbankOptions,
+  type MelOptions,
+  type MelScale,
+  melFilterbank,
+  melSpectrogram,
+  type PadMode,
+  powerToDb,
+  Spectrogram,
+  type SpectrogramResult,
+  type SpectrogramRunOptions,
+  type SpectrogramScaling,
+  type SpectrogramSpec,
+  type SpectrogramWindow,
+  type WhisperOptions,
+  whisperLogMel,
+} from './mel.js';
 export { Prepared } from './prepared.js';

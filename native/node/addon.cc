@@ -9,6 +9,11 @@ namespace cinefuse {
 Napi::Value activation_node(const Napi::CallbackInfo& info);
 Napi::Value frames_node(const Napi::CallbackInfo& info);
 Napi::Value frames_size_node(const Napi::CallbackInfo& info);
+Napi::Value mel_filterbank_node(const Napi::CallbackInfo& info);
+Napi::Value mel_frames_node(const Napi::CallbackInfo& info);
+Napi::Value mel_node(const Napi::CallbackInfo& info);
+Napi::Value mel_plan_node(const Napi::CallbackInfo& info);
+Napi::Value power_to_db_node(const Napi::CallbackInfo& info);
 Napi::Value linear_node(const Napi::CallbackInfo& info);
 Napi::Value linear_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value linear_run_node(const Napi::CallbackInfo& info);
@@ -50,6 +55,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("activation", guarded<activation_node>(env, "activation"));
   exports.Set("frames", guarded<frames_node>(env, "frames"));
   exports.Set("framesSize", guarded<frames_size_node>(env, "framesSize"));
+  exports.Set("mel", guarded<mel_node>(env, "mel"));
+  exports.Set("melFilterbank", guarded<mel_filterbank_node>(env, "melFilterbank"));
+  exports.Set("melFrames", guarded<mel_frames_node>(env, "melFrames"));
+  exports.Set("melPlan", guarded<mel_plan_node>(env, "melPlan"));
+  exports.Set("powerToDb", guarded<power_to_db_node>(env, "powerToDb"));
   exports.Set("linear", guarded<linear_node>(env, "linear"));
   exports.Set("linearPrepare", guarded<linear_prepare_node>(env, "linearPrepare"));
   exports.Set("linearRun", guarded<linear_run_node>(env, "linearRun"));

@@ -212,6 +212,9 @@ Span<float> Call::out_f32(size_t index, const char* name, size_t size) {
 Span<uint16_t> Call::out_u16(size_t index, const char* name, size_t size) {
   return output<uint16_t>(index, napi_uint16_array, "Uint16Array", name, size);
 }
+Span<int32_t> Call::out_i32(size_t index, const char* name, size_t size) {
+  return output<int32_t>(index, napi_int32_array, "Int32Array", name, size);
+}
 Span<uint8_t> Call::out_u8(size_t index, const char* name, size_t size) {
   return output<uint8_t>(index, napi_uint8_array, "Uint8Array", name, size);
 }

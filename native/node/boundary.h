@@ -62,6 +62,7 @@ class Call {
   // several to an array.
   Span<float> out_f32(size_t index, const char* name, size_t size);
   Span<uint16_t> out_u16(size_t index, const char* name, size_t size);
+  Span<int32_t> out_i32(size_t index, const char* name, size_t size);
   Span<uint8_t> out_u8(size_t index, const char* name, size_t size);
 
   // Keeps any JS value or native owner alive until the work is done.

@@ -73,6 +73,18 @@ export interface NativeAddon {
     cropW: number,
   ): [number, number];
 
+  layerNorm(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    rows: number,
+    cols: number,
+    eps: number,
+    x: Float32Array,
+    gain: Float32Array | undefined,
+    bias: Float32Array | undefined,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+
   linear(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -159,6 +171,57 @@ export interface NativeAddon {
     amin: number,
     topDb: number,
     s: Float32Array,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+
+  lowRankFusionPrepare(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dims: readonly number[],
+    rank: number,
+    outFeatures: number,
+    factors: readonly Float32Array[],
+    rankWeights: Float32Array | undefined,
+    bias: Float32Array | undefined,
+    activation: number,
+    slope: number,
+  ): NativeResult<NativeHandle>;
+  lowRankFusionRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    rows: number,
+    h: readonly Float32Array[],
+    present: Uint8Array | undefined,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+
+  outerProduct(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dims: readonly number[],
+    rows: number,
+    h: readonly Float32Array[],
+    present: Uint8Array | undefined,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+  tensorFusionPrepare(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dims: readonly number[],
+    outFeatures: number,
+    weight: Float32Array,
+    bias: Float32Array | undefined,
+    activation: number,
+    slope: number,
+  ): NativeResult<NativeHandle>;
+  tensorFusionRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    rows: number,
+    h: readonly Float32Array[],
+    present: Uint8Array | undefined,
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 }

@@ -43,3 +43,12 @@ export {
   whisperLogMel,
 } from './mel.js';
 export { Prepared } from './prepared.js';
+export { type LayerNormOptions, layerNorm } from './layer_norm.js';
+export { LowRankFusion, type LowRankFusionLayer } from './low_rank_fusion.js';
+export {
+  type FusionOptions,
+  type OuterProductOptions,
+  outerProduct,
+  TensorFusion,
+  type TensorFusionLayer,
+} from './tensor_fusion.js';

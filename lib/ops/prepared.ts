@@ -40,7 +40,7 @@ export abstract class Prepared {
 }
 
 /** How many whole rows of `cols` an array holds; whether they fill it, and whether it is one, the addon checks. */
-export function rowsOf(x: { readonly length: number }, cols: number): number {
-  const rows = Math.floor(x?.length / cols);
+export function rowsOf(x: { readonly length: number } | undefined, cols: number | undefined): number {
+  const rows = Math.floor((x?.length ?? 0) / (cols ?? 0));
   return Number.isFinite(rows) ? rows : 0;
 }

@@ -14,9 +14,15 @@ Napi::Value mel_frames_node(const Napi::CallbackInfo& info);
 Napi::Value mel_node(const Napi::CallbackInfo& info);
 Napi::Value mel_plan_node(const Napi::CallbackInfo& info);
 Napi::Value power_to_db_node(const Napi::CallbackInfo& info);
+Napi::Value layer_norm_node(const Napi::CallbackInfo& info);
 Napi::Value linear_node(const Napi::CallbackInfo& info);
 Napi::Value linear_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value linear_run_node(const Napi::CallbackInfo& info);
+Napi::Value low_rank_fusion_prepare_node(const Napi::CallbackInfo& info);
+Napi::Value low_rank_fusion_run_node(const Napi::CallbackInfo& info);
+Napi::Value outer_product_node(const Napi::CallbackInfo& info);
+Napi::Value tensor_fusion_prepare_node(const Napi::CallbackInfo& info);
+Napi::Value tensor_fusion_run_node(const Napi::CallbackInfo& info);
 
 namespace {
 
@@ -60,9 +66,15 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("melFrames", guarded<mel_frames_node>(env, "melFrames"));
   exports.Set("melPlan", guarded<mel_plan_node>(env, "melPlan"));
   exports.Set("powerToDb", guarded<power_to_db_node>(env, "powerToDb"));
+  exports.Set("layerNorm", guarded<layer_norm_node>(env, "layerNorm"));
   exports.Set("linear", guarded<linear_node>(env, "linear"));
   exports.Set("linearPrepare", guarded<linear_prepare_node>(env, "linearPrepare"));
   exports.Set("linearRun", guarded<linear_run_node>(env, "linearRun"));
+  exports.Set("lowRankFusionPrepare", guarded<low_rank_fusion_prepare_node>(env, "lowRankFusionPrepare"));
+  exports.Set("lowRankFusionRun", guarded<low_rank_fusion_run_node>(env, "lowRankFusionRun"));
+  exports.Set("outerProduct", guarded<outer_product_node>(env, "outerProduct"));
+  exports.Set("tensorFusionPrepare", guarded<tensor_fusion_prepare_node>(env, "tensorFusionPrepare"));
+  exports.Set("tensorFusionRun", guarded<tensor_fusion_run_node>(env, "tensorFusionRun"));
   return exports;
 }
 

@@ -55,3 +55,19 @@ export function assertClose(
   }
   t.pass();
 }
+
+/** [h_1; 1] ⊗ [h_2; 1] ⊗ ... of row r; absent modalities count as 0. */
+export function outerRow(
+  h: readonly ArrayLike<number>[],
+  dims: readonly number[],
+  r: number,
+  present?: Uint8Array,
+): number[] {
+  let z = [1];
+  dims.forEach((d, m) => {
+    const there = !present || present[r * dims.length + m] !== 0;
+    const values = Array.from({ length: d }, (_, i) => (there ? (h[m]![r * d + i] as number) : 0)).concat(1);
+    z = z.flatMap((p) => values.map((v) => p * v));
+  });
+  return z;
+}

@@ -43,6 +43,11 @@ void PackedMatrix::fill(int64_t column, int64_t count, const float* w, int64_t s
   }
 }
 
+void require_apart(const float* x, size_t x_size, const float* out, size_t out_size) {
+  const bool apart = x_size == 0 || out_size == 0 || x + x_size <= out || out + out_size <= x;
+  CINEFUSE_REQUIRE(apart, Code::kInputValue, "out", "Expected an out that does not overlap the input");
+}
+
 RowBlocks row_blocks(int64_t rows, Isa isa) {
   if (rows <= kThinRows) return {rows, kThinRows, 1, true};
   const int height = gemm_simd(isa).tile_rows;

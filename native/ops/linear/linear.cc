@@ -2,7 +2,7 @@
 
 namespace cinefuse {
 
-void linear_check(const LinearParams& p, size_t weight_size, size_t bias_size) {
+void linear_check(const LinearParams& p, size_t weight_size, int64_t bias_size) {
   activation_check_elementwise(p.activation, p.slope);
   constexpr int64_t kMost = int64_t{1} << 30;
   CINEFUSE_REQUIRE(p.in >= 1 && p.in <= kMost, Code::kShape, "inFeatures",
@@ -13,8 +13,9 @@ void linear_check(const LinearParams& p, size_t weight_size, size_t bias_size) {
                    "Expected %lld elements for weight of shape (%lld, %lld), received %zu",
                    static_cast<long long>(p.in * p.out), static_cast<long long>(p.out),
                    static_cast<long long>(p.in), weight_size);
-  CINEFUSE_REQUIRE(!p.bias || static_cast<size_t>(p.out) == bias_size, Code::kShape, "bias",
-                   "Expected %lld elements for bias, received %zu", static_cast<long long>(p.out), bias_size);
+  CINEFUSE_REQUIRE(bias_size == -1 || bias_size == p.out, Code::kShape, "bias",
+                   "Expected %lld elements for bias, received %lld", static_cast<long long>(p.out),
+                   static_cast<long long>(bias_size));
 }
 
 Linear linear_prepare(const LinearParams& p, const Exec& exec) {
@@ -31,11 +32,6 @@ void linear_check_rows(int64_t in, int64_t rows, size_t x_size) {
       rows >= 0 && rows < (int64_t{1} << 31) && static_cast<size_t>(rows) * static_cast<size_t>(in) == x_size,
       Code::kShape, "x", "Expected %lld rows of %lld elements for x, received %zu elements",
       static_cast<long long>(rows), static_cast<long long>(in), x_size);
-}
-
-void linear_check_overlap(const float* x, size_t x_size, const float* y, size_t y_size) {
-  CINEFUSE_REQUIRE(x + x_size <= y || y + y_size <= x || x_size == 0 || y_size == 0, Code::kInputValue, "out",
-                   "Expected an out that does not overlap the input");
 }
 
 void linear(const Linear& layer, int64_t rows, const float* x, float* y, const Exec& exec) {

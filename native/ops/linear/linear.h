@@ -32,13 +32,12 @@ struct Linear {
   }
 };
 
-// Throws ERR_SHAPE, ERR_INPUT_VALUE; cheap, for the JS thread. bias_size is not looked at without a bias.
-void linear_check(const LinearParams& params, size_t weight_size, size_t bias_size);
+// Throws ERR_SHAPE, ERR_INPUT_VALUE; cheap, for the JS thread. bias_size is -1 where none is given.
+void linear_check(const LinearParams& params, size_t weight_size, int64_t bias_size);
 Linear linear_prepare(const LinearParams& params, const Exec& exec);
 
-// Throws ERR_SHAPE when x is not (rows, in), ERR_INPUT_VALUE when y overlaps it.
+// Throws ERR_SHAPE when x is not (rows, in).
 void linear_check_rows(int64_t in, int64_t rows, size_t x_size);
-void linear_check_overlap(const float* x, size_t x_size, const float* y, size_t y_size);
 void linear(const Linear& layer, int64_t rows, const float* x, float* y, const Exec& exec);
 
 }  // namespace cinefuse

@@ -16,8 +16,8 @@ LinearParams read_layer(Call& call, size_t first) {
   params.activation = static_cast<Activation>(call.int32(first + 4, "activation"));
   params.slope = call.float32(first + 5, "slope");
   params.weight = weight.data;
-  params.bias = call.absent(first + 3) ? nullptr : bias.data;
-  linear_check(params, weight.size, bias.size);
+  params.bias = bias.data;
+  linear_check(params, weight.size, call.absent(first + 3) ? -1 : static_cast<int64_t>(bias.size));
   return params;
 }
 
@@ -31,7 +31,7 @@ Napi::Value linear_node(const Napi::CallbackInfo& info) {
   const Span<const float> x = call.f32(9, "x");
   linear_check_rows(params.in, rows, x.size);
   const Span<float> y = call.out_f32(10, "out", static_cast<size_t>(rows * params.out));
-  linear_check_overlap(x.data, x.size, y.data, y.size);
+  require_apart(x.data, x.size, y.data, y.size);
   return call.run(
       [=](const Exec& exec) { linear(linear_prepare(params, exec), rows, x.data, y.data, exec); });
 }
@@ -55,9 +55,8 @@ Napi::Value linear_run_node(const Napi::CallbackInfo& info) {
   const Span<const float> x = call.f32(4, "x");
   linear_check_rows(layer->in(), rows, x.size);
   const Span<float> y = call.out_f32(5, "out", static_cast<size_t>(rows * layer->out()));
-  linear_check_overlap(x.data, x.size, y.data, y.size);
-  call.keep(layer);
-  return call.run([=, l = layer.get()](const Exec& exec) { linear(*l, rows, x.data, y.data, exec); });
+  require_apart(x.data, x.size, y.data, y.size);
+  return call.run([=](const Exec& exec) { linear(*layer, rows, x.data, y.data, exec); });
 }
 
 }  // namespace cinefuse

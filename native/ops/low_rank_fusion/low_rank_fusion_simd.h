@@ -1,0 +1,18 @@
+#pragma once
+
+namespace cinefuse {
+
+struct LowRankFusionSimd {
+  // y[o] = bias[o] + sum_r weights[r] * prod_m g[m * stride + r * out + o], r ascending
+  void (*combine)(int modes, long rank, long out, const float* g, long stride, const float* weights,
+                  const float* bias, float* y);
+};
+
+}  // namespace cinefuse
+
+#ifndef CINEFUSE_ISA
+#include "../../core/simd_pick.h"
+namespace cinefuse {
+CINEFUSE_SIMD_DECLARE(LowRankFusionSimd, low_rank_fusion_simd)
+}
+#endif

@@ -32,7 +32,7 @@ interface CallOptions {
 
 type Source = ReturnType<typeof classify>;
 /** A given-up call's clean-up is waited for this long before the caller hears of it. */
-const CLEANUP_GRACE_MS = 250;
+const CLEANUP_GRACE_MS = 2000;
 
 /**
  * Decodes images, videos and sound off the calling thread.
@@ -144,6 +144,10 @@ export class MediaDecoder implements AsyncDisposable {
       if (this.#disposed) throw disposedError();
       throwIfCancelled(signal);
       await this.#slots.acquire(signal);
+      if (this.#disposed) {
+        this.#slots.release();
+        throw disposedError();
+      }
     } catch (error) {
       discard(source);
       throw error;
@@ -163,6 +167,7 @@ export class MediaDecoder implements AsyncDisposable {
     const stopping = new AbortController();
     const stopped = new Promise<never>((_, reject) => {
       stopping.signal.addEventListener('abort', async () => {
+        discard(source);
         // Normally everything is released by the time the caller hears of it.
         let timer: NodeJS.Timeout | undefined;
         await Promise.race([settled, new Promise((done) => (timer = setTimeout(done, CLEANUP_GRACE_MS)))]);
@@ -187,6 +192,7 @@ export class MediaDecoder implements AsyncDisposable {
       this.limits.timeoutMs < 2 ** 31
         ? setTimeout(() => stopping.abort(timeoutError(subject, this.limits)), this.limits.timeoutMs)
         : undefined;
+    if (signal?.aborted) cancel();
     signal?.addEventListener('abort', cancel, { once: true });
     try {
       return await Promise.race([work, stopped]);

@@ -1,7 +1,13 @@
 const callbacks = new Set<() => void>();
 
 function runAll(): void {
-  for (const callback of callbacks) callback();
+  for (const callback of callbacks) {
+    try {
+      callback();
+    } catch {
+      // An exit goes on: there is nobody left to tell.
+    }
+  }
 }
 
 /**

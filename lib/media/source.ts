@@ -1,5 +1,5 @@
-import { constants, rmSync } from 'node:fs';
-import { type FileHandle, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
+import { constants, mkdtempSync, rmSync } from 'node:fs';
+import { type FileHandle, open, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -122,8 +122,9 @@ export async function stageFile(source: Source, o: ReadOptions): Promise<StagedF
     return { path: source.path, release: async () => {} };
   }
   if (source.kind === 'bytes') checkSize(source.bytes.length, o);
-  const directory = await mkdtemp(join(tmpdir(), 'cinefuse-')); // mode 0700
-  const forget = atExit(() => rmSync(directory, { recursive: true, force: true }));
+  // Synchronous, so that an exit of the process cannot come between making it and noting it. Mode 0700.
+  const directory = mkdtempSync(join(tmpdir(), 'cinefuse-'));
+  const forget = atExit(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   const release = async () => {
     await rm(directory, { recursive: true, force: true });
     forget();

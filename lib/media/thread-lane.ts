@@ -83,7 +83,11 @@ export class ThreadLane implements Lane {
 
   private start(): Worker {
     if (this.worker) return this.worker;
-    const worker = new Worker(WORKER_FILE, { workerData: { control: this.control }, name: 'cinefuse-media' });
+    const worker = new Worker(WORKER_FILE, {
+      name: 'cinefuse-media',
+      workerData: { control: this.control },
+      execArgv: [], // flags of the caller's own entry point, such as --input-type, are not for ours
+    });
     // Deaths between jobs: the next job starts a new worker.
     const lost = () => {
       if (this.worker === worker) this.worker = undefined;

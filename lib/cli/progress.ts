@@ -1,0 +1,47 @@
+import cliProgress from 'cli-progress';
+
+/** A bar on stderr while many films are predicted; on anything but a terminal it does nothing. */
+export class Progress {
+  #bar: cliProgress.SingleBar | undefined;
+  #films = 0;
+  readonly #stream: NodeJS.WriteStream;
+
+  /** @param total  units of `advance` that make up the whole */
+  constructor(total: number, stream: NodeJS.WriteStream = process.stderr) {
+    this.#stream = stream;
+    if (!stream.isTTY || total === 0) return;
+    this.#bar = new cliProgress.SingleBar({
+      stream,
+      format: '{bar} {percentage} %  {films} films  {duration_formatted}, {eta_formatted} to go',
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      barsize: 28,
+      hideCursor: true,
+      clearOnComplete: true,
+      etaBuffer: 50,
+      gracefulExit: false,
+    });
+    this.#bar.start(total, 0, { films: 0 });
+  }
+
+  advance(units: number): void {
+    this.#bar?.increment(units, { films: this.#films });
+  }
+
+  filmDone(): void {
+    this.#films++;
+    this.#bar?.update({ films: this.#films });
+  }
+
+  /** Writes to a terminal that also shows the bar: the bar makes room and comes back. */
+  async around(write: () => Promise<void>): Promise<void> {
+    if (this.#bar) this.#stream.write('\r\u001b[K');
+    await write();
+    this.#bar?.render();
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+}

@@ -28,7 +28,7 @@ enum class FramePadding : int { kNone = 0, kZero, kReflect, kEdge };
 enum class MelScale : int { kSlaney = 0, kHtk, kKaldi };
 enum class MelScaling : int { kPower = 0, kLog, kDecibel, kWhisper };
 
-constexpr int kNoMels = -1;
+constexpr int kNoMels = INT32_MIN;
 
 struct MelBankParams {
   double sample_rate;  // Hz

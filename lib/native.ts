@@ -85,6 +85,26 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
+  createFusionNetwork(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    names: readonly string[],
+    description: readonly number[],
+    weights: readonly Float32Array[],
+  ): NativeResult<NativeHandle>;
+  fusionNetwork(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    batch: number,
+    present: Uint8Array,
+    inputs: readonly Float32Array[],
+    steps: readonly number[],
+    lengths: Int32Array | undefined,
+    sequenceWeights: boolean,
+    out: Float32Array | undefined,
+  ): NativeResult<[heads: Float32Array, modalityWeights: Float32Array, sequenceWeights: Float32Array]>;
+
   linear(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -224,6 +244,78 @@ export interface NativeAddon {
     present: Uint8Array | undefined,
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
+
+  modalityAttention(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    form: number,
+    batch: number,
+    modalities: number,
+    features: number,
+    h: Float32Array,
+    mask: Uint8Array | undefined,
+    W: Float32Array,
+    b: Float32Array,
+    w: Float32Array | undefined,
+    outC: Float32Array | undefined,
+    outAlpha: Float32Array | undefined,
+  ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
+
+  temporalAttention(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    batch: number,
+    steps: number,
+    keyDim: number,
+    valueDim: number,
+    scale: number,
+    query: Float32Array,
+    keys: Float32Array,
+    values: Float32Array,
+    lengths: Int32Array | undefined,
+    outC: Float32Array | undefined,
+    outAlpha: Float32Array | undefined,
+  ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
+  additiveAttention(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    batch: number,
+    steps: number,
+    dim: number,
+    x: Float32Array,
+    W: Float32Array,
+    b: Float32Array,
+    w: Float32Array,
+    lengths: Int32Array | undefined,
+    outC: Float32Array | undefined,
+    outAlpha: Float32Array | undefined,
+  ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
+  spatialAttention(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    batch: number,
+    channels: number,
+    positions: number,
+    queryPerRow: boolean,
+    scale: number,
+    bias: number,
+    x: Float32Array,
+    query: Float32Array,
+    outC: Float32Array | undefined,
+    outAlpha: Float32Array | undefined,
+  ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
+  crossAttention(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    sizes: readonly number[],
+    x: Float32Array,
+    context: Float32Array,
+    present: Uint8Array | undefined,
+    weights: readonly Float32Array[],
+    giveAlpha: boolean,
+    outY: Float32Array | undefined,
+    outAlpha: Float32Array | undefined,
+  ): NativeResult<[y: Float32Array, alpha: Float32Array]>;
 }
 
 /** The package's own root: the nearest folder upward that holds binding.gyp and package.json. */

@@ -52,3 +52,25 @@ export {
   TensorFusion,
   type TensorFusionLayer,
 } from './tensor_fusion.js';
+export {
+  type AttentionOptions,
+  type AttentionResult,
+  type ModalityAttentionInput,
+  type ModalityAttentionWeights,
+  modalityAttention,
+} from './modality_attention.js';
+export {
+  type AdditiveAttentionInput,
+  additiveAttention,
+  type CrossAttentionInput,
+  type CrossAttentionOptions,
+  type CrossAttentionResult,
+  type CrossAttentionWeights,
+  type CrossBlockWeights,
+  crossAttention,
+  crossBlock,
+  type SpatialAttentionInput,
+  spatialAttention,
+  type TemporalAttentionInput,
+  temporalAttention,
+} from './sequence_attention.js';

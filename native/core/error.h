@@ -10,6 +10,7 @@ namespace cinefuse {
 enum class Code {
   kInputType,
   kInputValue,
+  kInputEmpty,
   kShape,
   kBackend,
   kHandle,
@@ -19,9 +20,9 @@ enum class Code {
   kDisposed
 };
 
-constexpr const char* kCodeNames[] = {"ERR_INPUT_TYPE", "ERR_INPUT_VALUE", "ERR_SHAPE",
-                                      "ERR_BACKEND",    "ERR_HANDLE",      "ERR_MEMORY",
-                                      "ERR_INTERNAL",   "ERR_CANCELLED",   "ERR_DISPOSED"};
+constexpr const char* kCodeNames[] = {"ERR_INPUT_TYPE", "ERR_INPUT_VALUE", "ERR_INPUT_EMPTY", "ERR_SHAPE",
+                                      "ERR_BACKEND",    "ERR_HANDLE",      "ERR_MEMORY",      "ERR_INTERNAL",
+                                      "ERR_CANCELLED",  "ERR_DISPOSED"};
 constexpr int kCodeCount = sizeof(kCodeNames) / sizeof(kCodeNames[0]);
 
 class Error : public std::exception {

@@ -1,0 +1,346 @@
+#include <algorithm>
+#include <cstring>
+
+#include "../../core/attend_simd.h"
+#include "../../core/pool.h"
+#include "../layer_norm/layer_norm.h"
+#include "fusion_network.h"
+
+namespace cinefuse {
+namespace {
+
+constexpr int64_t kMostRows = 64;  // of one task: the weights are read once for all of them
+constexpr int kScratch = 1;
+constexpr float kEps = 1e-5f;
+
+void zero(float* p, int64_t n) { std::memset(p, 0, sizeof(float) * static_cast<size_t>(n)); }
+void copy(const float* from, int64_t n, float* to) {
+  std::memcpy(to, from, sizeof(float) * static_cast<size_t>(n));
+}
+
+// Scratch of one task, cut from one piece of memory.
+struct Buffers {
+  float *x, *z;            // one modality's inputs and its h, present rows only
+  float* h;                // all h: (rows, columns), or for products one modality after the other
+  float *steps, *scores;   // attention over time: standardised steps of some rows, their scores
+  float* pooling;          // its hidden layer
+  float* weights;          // (rows, modalities)
+  float* feature_weights;  // of attention's feature form, (rows, modalities, d)
+  float* fusion;           // inside the fusion
+  float* fused;            // (rows, fused)
+  float* layers[2];        // of a trunk, by turns
+  float* y;                // (rows, outputs)
+};
+
+ModalityAttentionRows attention_rows(const FusionNetwork& n) {
+  return {n.form,
+          static_cast<int64_t>(n.modalities.size()),
+          n.fused,
+          n.attention_dim,
+          &n.attention_W,
+          n.attention_b.data(),
+          n.attention_w.data()};
+}
+
+// Sets the pointers and returns the floats they take.
+size_t cut(const FusionNetwork& n, const FusionNetworkParams& p, int64_t rows, float* base, Buffers& b) {
+  size_t total = 0;
+  const auto take = [&](int64_t floats) {
+    float* const at = base ? base + total : nullptr;
+    total += static_cast<size_t>((floats + 15) / 16 * 16);
+    return at;
+  };
+  int64_t dim = 1, out = 1, steps = 0, longest = 0, hidden = 0;
+  const int64_t count = static_cast<int64_t>(n.modalities.size());
+  for (int64_t i = 0; i < count; ++i) {
+    const NetworkModality& m = n.modalities[static_cast<size_t>(i)];
+    dim = std::max(dim, m.dim);
+    out = std::max(out, m.projection.out);
+    if (m.pooling == Pooling::kNone || !p.inputs[i].x) continue;
+    const int64_t block = std::max(kAdditiveBlock, p.inputs[i].steps);
+    longest = std::max(longest, block);
+    if (m.pooling != Pooling::kAttention) continue;
+    steps = std::max(steps, block * m.dim);
+    hidden = std::max(hidden, kAdditiveBlock * m.attention_dim);
+  }
+  b.x = take(rows * dim);
+  b.z = take(rows * out);
+  b.h = take(n.kind == FusionKind::kLate ? 0 : rows * n.columns);
+  b.steps = take(steps);
+  b.scores = take(longest);
+  b.pooling = take(hidden);
+  b.weights = take(n.has_weights() ? rows * count : 0);
+  const bool feature = n.kind == FusionKind::kAttention && n.form == AttentionForm::kFeature;
+  b.feature_weights = take(feature && p.modality_weights ? rows * n.columns : 0);
+  b.fusion = take(n.kind == FusionKind::kAttention
+                      ? static_cast<int64_t>(modality_attention_scratch(attention_rows(n), rows))
+                      : 0);
+  b.fused = take(rows * n.fused);
+  b.layers[0] = take(rows * n.widest);
+  b.layers[1] = take(rows * n.widest);
+  b.y = take(n.kind == FusionKind::kLate || n.kind == FusionKind::kHybrid ? rows * n.outputs : 0);
+  return total;
+}
+
+// Rows [first, first + rows) of a batch, from inputs to heads.
+class Task {
+ public:
+  Task(const FusionNetwork& network, const FusionNetworkParams& params, int64_t first, int64_t rows,
+       const Buffers& buffers, const Exec& exec)
+      : n_(network),
+        p_(params),
+        first_(first),
+        rows_(rows),
+        b_(buffers),
+        exec_(exec),
+        simd_(attend_simd(exec.isa)) {}
+
+  void run() {
+    const int64_t count = static_cast<int64_t>(n_.modalities.size());
+    float* const heads = p_.heads + first_ * n_.outputs;
+    const bool late = n_.kind == FusionKind::kLate || n_.kind == FusionKind::kHybrid;
+    if (late) zero(heads, rows_ * n_.outputs);
+    weigh();
+    for (int64_t i = 0; i < count; ++i) {
+      exec_.check_cancelled();
+      const NetworkModality& m = n_.modalities[static_cast<size_t>(i)];
+      const int64_t present = gather(m, i);
+      apply(m.projection, present, b_.x, m.dim, b_.z);
+      if (late) add_late(m, i, present, heads);
+      if (n_.kind != FusionKind::kLate) scatter(m, i);
+    }
+    exec_.check_cancelled();
+    switch (n_.kind) {
+      case FusionKind::kConcat:
+        apply(n_.stack, rows_, b_.h, n_.fused, heads);
+        break;
+      case FusionKind::kLate:
+        break;
+      case FusionKind::kHybrid:
+        apply(n_.stack, rows_, b_.h, n_.fused, b_.y);
+        simd_.axpy(rows_ * n_.outputs, n_.gate, b_.y, heads);
+        break;
+      default:
+        fuse();
+        apply(n_.stack, rows_, b_.fused, n_.fused, heads);
+    }
+  }
+
+ private:
+  const uint8_t* present(int64_t row) const { return p_.present + (first_ + row) * count(); }
+  int64_t count() const { return static_cast<int64_t>(n_.modalities.size()); }
+
+  // Modality weights that come from logits alone.
+  void weigh() {
+    if (n_.logits.empty()) return;
+    for (int64_t r = 0; r < rows_; ++r) {
+      float* const weights = b_.weights + r * count();
+      copy(n_.logits.data(), count(), weights);
+      simd_.softmax(count(), present(r), weights);
+    }
+    give_weights(b_.weights);
+  }
+
+  void give_weights(const float* weights) {
+    if (p_.modality_weights) copy(weights, rows_ * count(), p_.modality_weights + first_ * count());
+  }
+
+  // b.x <- the present rows of modality i, one vector each; returns how many.
+  int64_t gather(const NetworkModality& m, int64_t i) {
+    const NetworkInput& input = p_.inputs[i];
+    if (input.weights) zero(input.weights + first_ * input.steps, rows_ * input.steps);
+    if (m.pooling == Pooling::kAttention && input.x) return gather_attended(m, i);
+    int64_t n = 0;
+    for (int64_t r = 0; r < rows_; ++r) {
+      if (!present(r)[i]) continue;
+      const float* const x = input.x + (first_ + r) * input.steps * m.dim;
+      const int64_t length = steps_of(input, r);
+      float* const to = b_.x + n++ * m.dim;
+      require_finite(m, x, length, r);
+      if (m.pooling == Pooling::kNone) {
+        simd_.standardise(m.dim, x, m.mean.data(), m.scale.data(), to);
+        continue;
+      }
+      std::fill(b_.scores, b_.scores + length, 1.f / static_cast<float>(length));
+      simd_.weighted_sum(length, m.dim, b_.scores, x, m.dim, to);
+      simd_.standardise(m.dim, to, m.mean.data(), m.scale.data(), to);
+      if (input.weights) copy(b_.scores, length, input.weights + (first_ + r) * input.steps);
+    }
+    return n;
+  }
+
+  // As gather, for attention over time: the steps of several rows are scored in one product.
+  int64_t gather_attended(const NetworkModality& m, int64_t i) {
+    const NetworkInput& input = p_.inputs[i];
+    const AdditiveRows plan{m.dim, m.attention_dim, &m.pooling_W, m.pooling_b.data(), m.pooling_w.data()};
+    int64_t n = 0, r = 0;
+    while (r < rows_) {
+      int64_t steps = 0, waiting = 0;
+      int64_t rows[kMostRows];
+      for (; r < rows_; ++r) {
+        if (!present(r)[i]) continue;
+        const int64_t length = steps_of(input, r);
+        if (waiting && steps + length > kAdditiveBlock) break;
+        const float* const x = input.x + (first_ + r) * input.steps * m.dim;
+        require_finite(m, x, length, r);
+        for (int64_t t = 0; t < length; ++t) {
+          simd_.standardise(m.dim, x + t * m.dim, m.mean.data(), m.scale.data(),
+                            b_.steps + (steps + t) * m.dim);
+        }
+        steps += length;
+        rows[waiting++] = r;
+      }
+      additive_scores(plan, steps, b_.steps, b_.scores, b_.pooling, exec_);
+      float* scores = b_.scores;
+      const float* x = b_.steps;
+      for (int64_t j = 0; j < waiting; ++j) {
+        const int64_t length = steps_of(input, rows[j]);
+        simd_.softmax(length, nullptr, scores);
+        simd_.weighted_sum(length, m.dim, scores, x, m.dim, b_.x + n++ * m.dim);
+        if (input.weights) copy(scores, length, input.weights + (first_ + rows[j]) * input.steps);
+        scores += length;
+        x += length * m.dim;
+      }
+    }
+    return n;
+  }
+
+  int64_t steps_of(const NetworkInput& input, int64_t row) const {
+    return input.lengths ? input.lengths[first_ + row] : input.steps;
+  }
+
+  void require_finite(const NetworkModality& m, const float* x, int64_t steps, int64_t row) const {
+    const int64_t at = simd_.first_non_finite(steps * m.dim, x);
+    if (at < 0) return;
+    throw Error(Code::kInputValue, m.name,
+                format("Expected finite numbers for %s, received %g in row %lld (step %lld, feature %lld)",
+                       m.name.c_str(), static_cast<double>(x[at]), static_cast<long long>(first_ + row),
+                       static_cast<long long>(at / m.dim), static_cast<long long>(at % m.dim)));
+  }
+
+  // y (rows, out) <- act(LN(W x + b)); x rows ldx apart
+  void apply(const NetworkLayer& layer, int64_t rows, const float* x, int64_t ldx, float* y) const {
+    if (rows == 0) return;
+    if (!layer.norm) {
+      gemm(exec_, rows, {x, ldx}, layer.W,
+           activation_epilogue(layer.bias.data(), layer.activation, kNetworkSlope, exec_.isa), y, layer.out);
+      return;
+    }
+    gemm(exec_, rows, {x, ldx}, layer.W, {layer.bias.data()}, y, layer.out);
+    for (int64_t r = 0; r < rows; ++r) {
+      float* const row = y + r * layer.out;
+      layer_norm_row(layer.out, kEps, row, layer.gain.data(), layer.shift.data(), row, exec_.isa);
+    }
+    activation_apply(layer.activation, kNetworkSlope, rows * layer.out, y, y, exec_.isa);
+  }
+
+  void apply(const NetworkStack& stack, int64_t rows, const float* x, int64_t ldx, float* y) const {
+    int turn = 0;
+    for (const NetworkLayer& layer : stack.trunk) {
+      apply(layer, rows, x, ldx, b_.layers[turn]);
+      x = b_.layers[turn];
+      ldx = layer.out;
+      turn ^= 1;
+    }
+    if (rows) gemm(exec_, rows, {x, ldx}, stack.heads, {stack.heads_bias.data()}, y, n_.outputs);
+  }
+
+  // heads += (1 - g) a_i y_i, g = 0 for late
+  void add_late(const NetworkModality& m, int64_t i, int64_t rows, float* heads) {
+    apply(m.late, rows, b_.z, m.projection.out, b_.y);
+    const float* y = b_.y;
+    for (int64_t r = 0; r < rows_; ++r) {
+      if (!present(r)[i]) continue;
+      simd_.axpy(n_.outputs, (1.f - n_.gate) * b_.weights[r * count() + i], y, heads + r * n_.outputs);
+      y += n_.outputs;
+    }
+  }
+
+  // h <- z at the rows where modality i is present; the learned vector or zeros elsewhere
+  void scatter(const NetworkModality& m, int64_t i) {
+    const int64_t out = m.projection.out;
+    const float* z = b_.z;
+    for (int64_t r = 0; r < rows_; ++r) {
+      float* const to =
+          n_.multiplies() ? b_.h + m.column * rows_ + r * out : b_.h + r * n_.columns + m.column;
+      if (present(r)[i]) {
+        copy(z, out, to);
+        z += out;
+      } else if (!m.absent.empty()) {
+        copy(m.absent.data(), out, to);
+      } else {
+        zero(to, out);
+      }
+    }
+  }
+
+  void fuse() {
+    const int64_t d = n_.fused;
+    switch (n_.kind) {
+      case FusionKind::kWeightedSum:
+        for (int64_t r = 0; r < rows_; ++r) {
+          simd_.weighted_sum(count(), d, b_.weights + r * count(), b_.h + r * n_.columns, d,
+                             b_.fused + r * d);
+        }
+        break;
+      case FusionKind::kAttention:
+        attend();
+        break;
+      default:
+        multiply();
+    }
+  }
+
+  void multiply() {
+    FusionInputs inputs{};
+    inputs.rows = rows_;
+    inputs.present = present(0);
+    for (int64_t i = 0; i < count(); ++i) {
+      inputs.h[static_cast<size_t>(i)] = b_.h + n_.modalities[static_cast<size_t>(i)].column * rows_;
+    }
+    if (n_.kind == FusionKind::kTensor) {
+      tensor_fusion(n_.tensor, inputs, b_.fused, exec_);
+    } else {
+      low_rank_fusion(n_.low_rank, inputs, b_.fused, exec_);
+    }
+  }
+
+  void attend() {
+    const int64_t d = n_.fused;
+    const bool feature = n_.form == AttentionForm::kFeature;
+    float* const weights = !feature ? b_.weights : p_.modality_weights ? b_.feature_weights : nullptr;
+    modality_attention_rows(attention_rows(n_), rows_, b_.h, present(0), b_.fused, weights, b_.fusion, exec_);
+    for (int64_t j = 0; feature && weights && j < rows_ * count(); ++j) {
+      b_.weights[j] = simd_.sum(d, weights + j * d) / static_cast<float>(d);
+    }
+    give_weights(b_.weights);
+  }
+
+  const FusionNetwork& n_;
+  const FusionNetworkParams& p_;
+  const int64_t first_, rows_;
+  const Buffers b_;
+  const Exec exec_;
+  const AttendSimd& simd_;
+};
+
+}  // namespace
+
+void fusion_network_cpu(const FusionNetwork& network, const FusionNetworkParams& params, const Exec& exec) {
+  const int64_t rows_a_task =
+      std::clamp<int64_t>((params.batch + exec.threads - 1) / exec.threads, 1, kMostRows);
+  const int64_t tasks = (params.batch + rows_a_task - 1) / rows_a_task;
+  // With one task the products inside share out their own work; with several each runs on its thread.
+  Exec inner = exec;
+  if (tasks > 1) inner.threads = 1;
+  parallel_for(exec, static_cast<int>(tasks), [&](int task) {
+    const int64_t first = task * rows_a_task;
+    const int64_t rows = std::min(rows_a_task, params.batch - first);
+    Buffers buffers{};
+    const size_t floats = cut(network, params, rows, nullptr, buffers);
+    cut(network, params, rows, thread_scratch(kScratch, floats), buffers);
+    Task(network, params, first, rows, buffers, inner).run();
+  });
+}
+
+}  // namespace cinefuse

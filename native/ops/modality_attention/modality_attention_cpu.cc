@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <cstring>
+
+#include "../../core/attend_simd.h"
+#include "../../core/pool.h"
+#include "modality_attention.h"
+
+namespace cinefuse {
+namespace {
+
+constexpr int64_t kRowsATask = 64;
+constexpr int kScratch = 0;
+
+bool is_present(const uint8_t* mask, int64_t i) { return !mask || mask[i] != 0; }
+
+// Scratch: differences to the first present vector, then their products with W.
+void feature_rows(const ModalityAttentionRows& p, int64_t rows, const float* h, const uint8_t* mask, float* c,
+                  float* alpha, float* scratch, const Exec& exec) {
+  const AttendSimd& simd = attend_simd(exec.isa);
+  const int64_t m = p.modalities, d = p.d;
+  float* const differences = scratch;
+  float* const scores = differences + rows * (m - 1) * d;
+  int64_t others = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* first = nullptr;
+    for (int64_t i = 0; i < m; ++i) {
+      if (!is_present(mask, r * m + i)) continue;
+      const float* x = h + (r * m + i) * d;
+      if (first) {
+        simd.subtract(d, x, first, differences + others++ * d);
+      } else {
+        first = x;
+      }
+    }
+  }
+  gemm(exec, others, {differences, d}, *p.W, {}, scores, d);
+  float* score = scores;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* from[kMaxAttendedModalities];
+    float* e[kMaxAttendedModalities];
+    int64_t index[kMaxAttendedModalities];
+    int64_t n = 0;
+    for (int64_t i = 0; i < m; ++i) {
+      if (!is_present(mask, r * m + i)) continue;
+      from[n] = h + (r * m + i) * d;
+      e[n] = n == 0 ? nullptr : score;
+      if (n > 0) score += d;
+      index[n++] = i;
+    }
+    float* const weights = alpha ? alpha + r * m * d : nullptr;
+    if (weights) std::memset(weights, 0, sizeof(float) * static_cast<size_t>(m * d));
+    if (n == 0) {
+      std::memset(c + r * d, 0, sizeof(float) * static_cast<size_t>(d));
+      continue;
+    }
+    simd.feature_attend(n, d, e, weights ? weights + index[0] * d : nullptr, from, c + r * d);
+    for (int64_t i = 1; weights && i < n; ++i) {
+      std::memcpy(weights + index[i] * d, e[i], sizeof(float) * static_cast<size_t>(d));
+    }
+  }
+}
+
+// Scratch: the present vectors, one after the other (unless all are), then W h + b, then a row of weights.
+void tanh_rows(const ModalityAttentionRows& p, int64_t rows, const float* h, const uint8_t* mask, float* c,
+               float* alpha, float* scratch, const Exec& exec) {
+  const AttendSimd& simd = attend_simd(exec.isa);
+  const int64_t m = p.modalities, d = p.d, k = p.k;
+  float* const gathered = scratch;
+  float* const hidden = gathered + rows * m * d;
+  float* const scores = hidden + rows * m * k;
+  float* const weights_row = scores + rows * m;
+  int64_t present = 0;
+  for (int64_t i = 0; i < rows * m; ++i) present += is_present(mask, i);
+  const float* x = h;
+  if (present < rows * m) {
+    float* to = gathered;
+    for (int64_t i = 0; i < rows * m; ++i) {
+      if (!is_present(mask, i)) continue;
+      std::memcpy(to, h + i * d, sizeof(float) * static_cast<size_t>(d));
+      to += d;
+    }
+    x = gathered;
+  }
+  gemm(exec, present, {x, d}, *p.W, {p.b}, hidden, k);
+  simd.tanh_scores(present, k, p.w, hidden, k, scores);
+  const float* score = scores;
+  for (int64_t r = 0; r < rows; ++r) {
+    const uint8_t* row_mask = mask ? mask + r * m : nullptr;
+    float* const weights = alpha ? alpha + r * m : weights_row;
+    for (int64_t i = 0; i < m; ++i) weights[i] = is_present(row_mask, i) ? *score++ : 0.f;
+    simd.softmax(m, row_mask, weights);
+    simd.weighted_sum(m, d, weights, h + r * m * d, d, c + r * d);
+  }
+}
+
+}  // namespace
+
+size_t modality_attention_scratch(const ModalityAttentionRows& p, int64_t rows) {
+  const int64_t vectors = rows * p.modalities;
+  return static_cast<size_t>(p.form == AttentionForm::kFeature ? 2 * vectors * p.d
+                                                               : vectors * (p.d + p.k + 1) + p.modalities);
+}
+
+void modality_attention_rows(const ModalityAttentionRows& p, int64_t rows, const float* h,
+                             const uint8_t* mask, float* c, float* alpha, float* scratch, const Exec& exec) {
+  (p.form == AttentionForm::kFeature ? feature_rows : tanh_rows)(p, rows, h, mask, c, alpha, scratch, exec);
+}
+
+void modality_attention_cpu(const ModalityAttentionParams& p, const Exec& exec) {
+  const PackedMatrix W = PackedMatrix::pack(exec, p.W, p.k, p.d);
+  const ModalityAttentionRows plan{p.form, p.modalities, p.d, p.k, &W, p.b, p.w};
+  const int64_t rows_a_task =
+      std::max<int64_t>(1, std::min(kRowsATask, (p.batch + exec.threads - 1) / exec.threads));
+  const int64_t tasks = (p.batch + rows_a_task - 1) / rows_a_task;
+  const int64_t weights_a_row = p.form == AttentionForm::kFeature ? p.modalities * p.d : p.modalities;
+  Exec inner = exec;
+  if (tasks > 1) inner.threads = 1;
+  parallel_for(exec, static_cast<int>(tasks), [&](int task) {
+    const int64_t first = task * rows_a_task;
+    const int64_t rows = std::min(rows_a_task, p.batch - first);
+    modality_attention_rows(plan, rows, p.h + first * p.modalities * p.d,
+                            p.mask ? p.mask + first * p.modalities : nullptr, p.c + first * p.d,
+                            p.alpha + first * weights_a_row,
+                            thread_scratch(kScratch, modality_attention_scratch(plan, rows)), inner);
+  });
+}
+
+}  // namespace cinefuse

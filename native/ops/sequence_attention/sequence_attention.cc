@@ -1,0 +1,95 @@
+#include "sequence_attention.h"
+
+namespace cinefuse {
+namespace {
+
+void require_length(size_t got, int64_t expected, const char* field, const char* shape) {
+  CINEFUSE_REQUIRE(got == static_cast<size_t>(expected), Code::kShape, field,
+                   "Expected %lld elements for %s of shape %s, received %zu",
+                   static_cast<long long>(expected), field, shape, got);
+}
+
+void require_size(int64_t size, int64_t least, const char* field) {
+  CINEFUSE_REQUIRE(size >= least && size <= (int64_t{1} << 24), Code::kShape, field,
+                   "Expected %lld..2^24 for %s, received %lld", static_cast<long long>(least), field,
+                   static_cast<long long>(size));
+}
+
+void require_lengths(const int32_t* lengths, size_t count, int64_t batch, int64_t steps) {
+  if (!lengths) return;
+  require_length(count, batch, "lengths", "(batch)");
+  for (size_t i = 0; i < count; ++i) {
+    CINEFUSE_REQUIRE(lengths[i] >= 0 && lengths[i] <= steps, Code::kInputValue, "lengths",
+                     "Expected lengths of 0..%lld (the steps), received %d at [%zu]",
+                     static_cast<long long>(steps), lengths[i], i);
+  }
+}
+
+void require_finite(float x, const char* field) {
+  CINEFUSE_REQUIRE(x - x == 0.f, Code::kInputValue, field, "Expected a finite %s, received %g", field,
+                   static_cast<double>(x));
+}
+
+}  // namespace
+
+void temporal_cpu(const TemporalParams& params, const Exec& exec);
+void additive_cpu(const AdditiveParams& params, const Exec& exec);
+void spatial_cpu(const SpatialParams& params, const Exec& exec);
+void cross_cpu(const CrossParams& params, const Exec& exec);
+
+void temporal_check(const TemporalParams& p, size_t q, size_t keys, size_t values, size_t lengths) {
+  require_size(p.batch, 0, "batch");
+  require_size(p.steps, 1, "steps");
+  require_size(p.d, 1, "keyDim");
+  require_size(p.dv, 1, "valueDim");
+  require_finite(p.scale, "scale");
+  require_length(q, p.batch * p.d, "query", "(batch, keyDim)");
+  require_length(keys, p.batch * p.steps * p.d, "keys", "(batch, steps, keyDim)");
+  require_length(values, p.batch * p.steps * p.dv, "values", "(batch, steps, valueDim)");
+  require_lengths(p.lengths, lengths, p.batch, p.steps);
+}
+
+void additive_check(const AdditiveParams& p, size_t x, size_t W, size_t b, size_t w, size_t lengths) {
+  require_size(p.batch, 0, "batch");
+  require_size(p.steps, 1, "steps");
+  require_size(p.d, 1, "dim");
+  require_size(p.k, 1, "k");
+  require_length(x, p.batch * p.steps * p.d, "x", "(batch, steps, dim)");
+  require_length(W, p.k * p.d, "W", "(k, dim)");
+  require_length(b, p.k, "b", "(k)");
+  require_length(w, p.k, "w", "(k)");
+  require_lengths(p.lengths, lengths, p.batch, p.steps);
+}
+
+void spatial_check(const SpatialParams& p, size_t x, size_t query) {
+  require_size(p.batch, 0, "batch");
+  require_size(p.channels, 1, "channels");
+  require_size(p.positions, 1, "positions");
+  require_finite(p.scale, "scale");
+  require_finite(p.bias, "bias");
+  require_length(x, p.batch * p.channels * p.positions, "x", "(batch, channels, height, width)");
+  if (p.query_per_row) {
+    require_length(query, p.batch * p.channels, "query", "(batch, channels)");
+  } else {
+    require_length(query, p.channels, "w", "(channels)");
+  }
+}
+
+void cross_check(const CrossParams& p) {
+  require_size(p.batch, 0, "batch");
+  require_size(p.queries, 1, "queries");
+  require_size(p.keys, 1, "keys");
+  require_size(p.width, 1, "width");
+  require_size(p.context_width, 1, "contextWidth");
+  require_size(p.ff, 0, "ff");
+  CINEFUSE_REQUIRE(p.heads >= 1 && p.width % p.heads == 0, Code::kShape, "heads",
+                   "Expected heads that divide the width %lld, received %lld",
+                   static_cast<long long>(p.width), static_cast<long long>(p.heads));
+}
+
+void temporal(const TemporalParams& params, const Exec& exec) { temporal_cpu(params, exec); }
+void additive(const AdditiveParams& params, const Exec& exec) { additive_cpu(params, exec); }
+void spatial(const SpatialParams& params, const Exec& exec) { spatial_cpu(params, exec); }
+void cross(const CrossParams& params, const Exec& exec) { cross_cpu(params, exec); }
+
+}  // namespace cinefuse

@@ -1,0 +1,83 @@
+// Attention over sequences: four ways to weigh the vectors of a sequence, by a query or by themselves.
+//
+//   temporal   alpha = softmax_t(scale * q . K_t),  c = sum_t alpha_t V_t
+//   additive   alpha = softmax_t(w . tanh(W x_t + b)),  c = sum_t alpha_t x_t
+//   spatial    alpha = softmax_n(scale * q . x_n + bias) over the positions n of a feature map,  c = sum_n
+//   alpha_n x_n cross      multi-head: softmax_k(Q_h K_h^T / sqrt(E / heads)) V_h for each head h of Q = x
+//   Wq^T + bq,
+//              K = ctx Wk^T + bk, V = ctx Wv^T + bv; y = [heads] Wo^T + bo. As a block, post-norm:
+//              u = LN(x + y),  y = LN(u + W2 relu(W1 u + b1) + b2), eps 1e-5
+//
+// All float32, row-major. Only the first lengths[b] steps of row b count (all of them when lengths is null; 0
+// gives zeros); in `cross` those with present[b][k] != 0 (with none, y is bo). What does not count has weight
+// exactly 0 and cannot influence the result, whatever it holds.
+// Source: Bahdanau et al. 2015 (additive); Vaswani et al. 2017 (scaled dot product, multi-head, block).
+#pragma once
+#include <cstdint>
+
+#include "../../core/exec.h"
+#include "../../core/gemm/gemm.h"
+
+namespace cinefuse {
+
+// q (batch, d), keys (batch, steps, d), values (batch, steps, dv) -> c (batch, dv), alpha (batch, steps)
+struct TemporalParams {
+  int64_t batch, steps, d, dv;
+  float scale;
+  const float *q, *keys, *values;
+  const int32_t* lengths;
+  float *c, *alpha;
+};
+void temporal_check(const TemporalParams& p, size_t q, size_t keys, size_t values, size_t lengths);
+void temporal(const TemporalParams& params, const Exec& exec);
+
+// x (batch, steps, d), W (k, d), b (k), w (k) -> c (batch, d), alpha (batch, steps)
+struct AdditiveParams {
+  int64_t batch, steps, d, k;
+  const float *x, *W, *b, *w;
+  const int32_t* lengths;
+  float *c, *alpha;
+};
+void additive_check(const AdditiveParams& p, size_t x, size_t W, size_t b, size_t w, size_t lengths);
+void additive(const AdditiveParams& params, const Exec& exec);
+
+// x (batch, channels, positions), query (batch, channels) or (channels) -> c (batch, channels),
+// alpha (batch, positions)
+struct SpatialParams {
+  int64_t batch, channels, positions;
+  bool query_per_row;
+  float scale, bias;
+  const float *x, *query;
+  float *c, *alpha;
+};
+void spatial_check(const SpatialParams& p, size_t x, size_t query);
+void spatial(const SpatialParams& params, const Exec& exec);
+
+// x (batch, queries, width), ctx (batch, keys, context_width), present (batch, keys) bytes or null
+// -> y (batch, queries, width), alpha (batch, heads, queries, keys) or null.
+// Wq, Wo (width, width); Wk, Wv (width, context_width); W1 (ff, width), W2 (width, ff); ff = 0: no block.
+struct CrossParams {
+  int64_t batch, queries, keys, width, context_width, heads, ff;
+  const float *x, *ctx;
+  const uint8_t* present;
+  const float *Wq, *bq, *Wk, *bk, *Wv, *bv, *Wo, *bo;
+  const float *ln1_g, *ln1_b, *W1, *b1, *W2, *b2, *ln2_g, *ln2_b;
+  float *y, *alpha;
+};
+// Throws for sizes that cannot be; the arrays' own lengths are checked against cross_sizes().
+void cross_check(const CrossParams& p);
+void cross(const CrossParams& params, const Exec& exec);
+
+// Scores of n vectors on the calling thread, with W packed beforehand: for operators that contain this one.
+// e[t] = w . tanh(W x_t + b), x (n, d)
+struct AdditiveRows {
+  int64_t d, k;
+  const PackedMatrix* W;
+  const float *b, *w;
+};
+constexpr int64_t kAdditiveBlock = 64;
+inline size_t additive_scratch(const AdditiveRows& p) { return static_cast<size_t>(kAdditiveBlock * p.k); }
+void additive_scores(const AdditiveRows& p, int64_t n, const float* x, float* e, float* scratch,
+                     const Exec& exec);
+
+}  // namespace cinefuse

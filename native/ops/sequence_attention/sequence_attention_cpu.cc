@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <cstring>
+
+#include "../../core/attend_simd.h"
+#include "../../core/pool.h"
+#include "../activation/activation.h"
+#include "../layer_norm/layer_norm.h"
+#include "sequence_attention.h"
+
+namespace cinefuse {
+namespace {
+
+constexpr int kScratch = 0;
+constexpr int64_t kFloatsATask = 1 << 15;  // read per task: some ten microseconds
+
+void zero(float* p, int64_t n) { std::memset(p, 0, sizeof(float) * static_cast<size_t>(n)); }
+
+Exec one_thread(const Exec& exec) {
+  Exec single = exec;
+  single.threads = 1;
+  return single;
+}
+
+// body(row) for every row of the batch, several to a task when they are small.
+template <class Body>
+void for_rows(const Exec& exec, int64_t batch, int64_t floats_a_row, Body&& body) {
+  const int64_t rows_a_task = std::max<int64_t>(1, kFloatsATask / std::max<int64_t>(1, floats_a_row));
+  parallel_for(exec, static_cast<int>((batch + rows_a_task - 1) / rows_a_task), [&](int task) {
+    const int64_t end = std::min(batch, (task + 1) * rows_a_task);
+    for (int64_t row = task * rows_a_task; row < end; ++row) body(row);
+  });
+}
+
+}  // namespace
+
+void temporal_cpu(const TemporalParams& p, const Exec& exec) {
+  const AttendSimd& simd = attend_simd(exec.isa);
+  for_rows(exec, p.batch, p.steps * (p.d + p.dv), [&](int64_t r) {
+    const int64_t length = p.lengths ? p.lengths[r] : p.steps;
+    float* const alpha = p.alpha + r * p.steps;
+    simd.dots(length, p.d, p.scale, 0.f, p.q + r * p.d, p.keys + r * p.steps * p.d, p.d, alpha);
+    simd.softmax(length, nullptr, alpha);
+    zero(alpha + length, p.steps - length);
+    simd.weighted_sum(length, p.dv, alpha, p.values + r * p.steps * p.dv, p.dv, p.c + r * p.dv);
+  });
+}
+
+void additive_scores(const AdditiveRows& p, int64_t n, const float* x, float* e, float* scratch,
+                     const Exec& exec) {
+  for (int64_t t = 0; t < n; t += kAdditiveBlock) {
+    const int64_t rows = std::min(kAdditiveBlock, n - t);
+    gemm(exec, rows, {x + t * p.d, p.d}, *p.W, {p.b}, scratch, p.k);
+    attend_simd(exec.isa).tanh_scores(rows, p.k, p.w, scratch, p.k, e + t);
+  }
+}
+
+void additive_cpu(const AdditiveParams& p, const Exec& exec) {
+  const AttendSimd& simd = attend_simd(exec.isa);
+  const PackedMatrix W = PackedMatrix::pack(exec, p.W, p.k, p.d);
+  const AdditiveRows plan{p.d, p.k, &W, p.b, p.w};
+  const Exec single = one_thread(exec);
+  for_rows(exec, p.batch, p.steps * p.d * std::min<int64_t>(p.k, 64), [&](int64_t r) {
+    const int64_t length = p.lengths ? p.lengths[r] : p.steps;
+    const float* const x = p.x + r * p.steps * p.d;
+    float* const alpha = p.alpha + r * p.steps;
+    additive_scores(plan, length, x, alpha, thread_scratch(kScratch, additive_scratch(plan)), single);
+    simd.softmax(length, nullptr, alpha);
+    zero(alpha + length, p.steps - length);
+    simd.weighted_sum(length, p.d, alpha, x, p.d, p.c + r * p.d);
+  });
+}
+
+void spatial_cpu(const SpatialParams& p, const Exec& exec) {
+  const AttendSimd& simd = attend_simd(exec.isa);
+  for_rows(exec, p.batch, p.channels * p.positions, [&](int64_t r) {
+    const float* const x = p.x + r * p.channels * p.positions;
+    const float* const query = p.query_per_row ? p.query + r * p.channels : p.query;
+    float* const alpha = p.alpha + r * p.positions;
+    std::fill(alpha, alpha + p.positions, p.bias);
+    for (int64_t i = 0; i < p.channels; ++i) {
+      simd.axpy(p.positions, p.scale * query[i], x + i * p.positions, alpha);
+    }
+    simd.softmax(p.positions, nullptr, alpha);
+    simd.dots(p.channels, p.positions, 1.f, 0.f, alpha, x, p.positions, p.c + r * p.channels);
+  });
+}
+
+void cross_cpu(const CrossParams& p, const Exec& exec) {
+  const AttendSimd& simd = attend_simd(exec.isa);
+  const int64_t width = p.width, head_width = width / p.heads;
+  const PackedMatrix Wq = PackedMatrix::pack(exec, p.Wq, width, width);
+  const PackedMatrix Wk = PackedMatrix::pack(exec, p.Wk, width, p.context_width);
+  const PackedMatrix Wv = PackedMatrix::pack(exec, p.Wv, width, p.context_width);
+  const PackedMatrix Wo = PackedMatrix::pack(exec, p.Wo, width, width);
+  const PackedMatrix W1 = p.ff ? PackedMatrix::pack(exec, p.W1, p.ff, width) : PackedMatrix();
+  const PackedMatrix W2 = p.ff ? PackedMatrix::pack(exec, p.W2, width, p.ff) : PackedMatrix();
+  const float scale = 1.f / __builtin_sqrtf(static_cast<float>(head_width));
+  const Exec single = one_thread(exec);
+  const Epilogue relu = activation_epilogue(p.b1, Activation::kRelu, 0.f, exec.isa);
+  const int64_t scratch_size = p.queries * (2 * width + p.ff) + 2 * p.keys * width + p.keys;
+
+  const auto normalise = [&](float* rows, const float* gain, const float* shift) {
+    for (int64_t r = 0; r < p.queries; ++r) {
+      layer_norm_row(width, 1e-5f, rows + r * width, gain, shift, rows + r * width, exec.isa);
+    }
+  };
+  parallel_for(exec, static_cast<int>(p.batch), [&](int row) {
+    const float* const x = p.x + row * p.queries * width;
+    const float* const ctx = p.ctx + row * p.keys * p.context_width;
+    const uint8_t* const present = p.present ? p.present + row * p.keys : nullptr;
+    float* const y = p.y + row * p.queries * width;
+    float* const q = thread_scratch(kScratch, static_cast<size_t>(scratch_size));
+    float* const attended = q + p.queries * width;
+    float* const hidden = attended + p.queries * width;
+    float* const keys = hidden + p.queries * p.ff;
+    float* const values = keys + p.keys * width;
+    float* const weights_row = values + p.keys * width;
+    const MatrixRows context{ctx, p.context_width, present, 1};
+    gemm(single, p.queries, {x, width}, Wq, {p.bq}, q, width);
+    gemm(single, p.keys, context, Wk, {p.bk}, keys, width);
+    gemm(single, p.keys, context, Wv, {p.bv}, values, width);
+    for (int64_t head = 0; head < p.heads; ++head) {
+      const int64_t column = head * head_width;
+      for (int64_t t = 0; t < p.queries; ++t) {
+        float* const weights =
+            p.alpha ? p.alpha + ((row * p.heads + head) * p.queries + t) * p.keys : weights_row;
+        simd.dots(p.keys, head_width, scale, 0.f, q + t * width + column, keys + column, width, weights);
+        simd.softmax(p.keys, present, weights);
+        simd.weighted_sum(p.keys, head_width, weights, values + column, width, attended + t * width + column);
+      }
+    }
+    if (!p.ff) {
+      gemm(single, p.queries, {attended, width}, Wo, {p.bo}, y, width);
+      return;
+    }
+    float* const u = q;  // the queries are done with
+    gemm(single, p.queries, {attended, width}, Wo, {p.bo}, u, width);
+    simd.axpy(p.queries * width, 1.f, x, u);
+    normalise(u, p.ln1_g, p.ln1_b);
+    gemm(single, p.queries, {u, width}, W1, relu, hidden, p.ff);
+    gemm(single, p.queries, {hidden, p.ff}, W2, {p.b2}, y, width);
+    simd.axpy(p.queries * width, 1.f, u, y);
+    normalise(y, p.ln2_g, p.ln2_b);
+  });
+}
+
+}  // namespace cinefuse

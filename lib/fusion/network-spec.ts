@@ -72,12 +72,12 @@ export const fusionNetworkSchema = z.strictObject({
 export type FusionNetworkSpec = z.infer<typeof fusionNetworkSchema>;
 export type FusionKind = FusionNetworkSpec['fusion']['kind'];
 
-/** Most elements of all weights together: 1 GiB of float32. */
-const MAX_ELEMENTS = 2 ** 28;
+/** Most elements of all weights together: half a GiB of float32. */
+const MAX_ELEMENTS = 2 ** 27;
 
 /**
  * Checks a value against the schema, and its parts against each other: unique names, equal widths where a fusion kind
- * adds modalities up, 2 to 4 modalities for the tensor kinds, no weight of more than a GiB.
+ * adds modalities up, 2 to 4 modalities for tensor and 2 to 8 for low-rank, no more weights than half a GiB.
  *
  * @param file  what to call the description in errors, e.g. the bundle's path
  * @throws BundleError ERR_BUNDLE_FORMAT  naming the field, and for an unknown field the nearest known one
@@ -112,7 +112,10 @@ export function parseFusionNetworkSpec(value: unknown, file?: string): FusionNet
     fail('modalities', `at least 2 for '${kind}'`, String(spec.modalities.length));
   }
   if (spec.modalities.length > 4 && kind === 'tensor') {
-    fail('modalities', "at most 4 for 'tensor' ('low-rank' takes more)", String(spec.modalities.length));
+    fail('modalities', "at most 4 for 'tensor' ('low-rank' takes 8)", String(spec.modalities.length));
+  }
+  if (spec.modalities.length > 8 && kind === 'low-rank') {
+    fail('modalities', "at most 8 for 'low-rank'", String(spec.modalities.length));
   }
   if (spec.fusion.kind === 'attention' && spec.fusion.form === 'feature' && spec.fusion.attentionDim) {
     fail('fusion.attentionDim', "no attentionDim with the form 'feature'", String(spec.fusion.attentionDim));

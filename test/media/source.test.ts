@@ -308,7 +308,10 @@ test.serial('random bytes and mutated files: an error or a result, never a crash
   const { process: child } = decoders;
   const whole = readFileSync(clip);
   let state = 99;
-  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  const random = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
   let errors = 0;
   for (let round = 0; round < 60; round++) {
     const bytes = round % 6 === 0 ? Buffer.alloc(3000) : Buffer.from(whole);

@@ -1,5 +1,7 @@
+import { jointEffects } from './joint.js';
 import { LEAST_BUDGET, listed, MetadataEncoder, parseDate } from './metadata-encoder.js';
-import type { MetadataFields, MetadataSpec, PeopleTable } from './spec.js';
+import type { MetadataFields, MetadataSpec, People } from './spec.js';
+import { seriesKey } from './title.js';
 
 /** One film of a training set: its facts and how it did. */
 export interface MetadataRow {
@@ -12,7 +14,9 @@ export interface MetadataRow {
 export interface MetadataFitOptions {
   /** Films that the mean of all counts for when a person's own mean is taken. */
   readonly shrinkage: { readonly cast: number; readonly director: number };
-  /** People with fewer training films are left out of the tables. */
+  /** Ridge penalties of the joint effects. */
+  readonly penalty: { readonly cast: number; readonly director: number; readonly series: number };
+  /** People and series with fewer training films are left out of the tables. */
   readonly leastFilms: number;
   readonly budgetFlag: boolean;
   /** Pieces of the piecewise-linear code, by feature. */
@@ -21,8 +25,9 @@ export interface MetadataFitOptions {
 
 export const DEFAULT_FIT: MetadataFitOptions = {
   shrinkage: { cast: 4, director: 2 },
-  leastFilms: 1,
-  budgetFlag: true,
+  penalty: { cast: 15, director: 5, series: 5 },
+  leastFilms: 2,
+  budgetFlag: false,
   pieces: {
     year: 8,
     runtime: 10,
@@ -36,11 +41,16 @@ export const DEFAULT_FIT: MetadataFitOptions = {
   },
 };
 
+/** Features that come out of the tables of people and series. */
+const OF_PEOPLE = /^(?:cast|director|series)\./;
+const PLAIN_PENALTY = 20;
+
 /**
  * The spec of a MetadataEncoder from training films. A person's mean is shrunken towards the mean of all films:
  *
  *   m = Σ (y_i - ȳ) / (n + k),   n films of the person, k = `shrinkage`
  *
+ * and a person's effect is what he or she adds beside the film's other facts and people (`jointEffects`).
  * A spec fitted on a film holds that film's rating in its tables: see `fitPeople` for its own training vector.
  */
 export function fitMetadata(
@@ -51,8 +61,6 @@ export function fitMetadata(
   const budgets = rows.map(({ fields: { budget } }) =>
     budget !== undefined && budget > LEAST_BUDGET ? Math.log10(budget) : undefined,
   );
-  const rating = mean(rows.map((row) => row.rating));
-  const logRevenue = mean(rows.map((row) => row.logRevenue));
   const both = years
     .map((year, i) => ({ year, budget: budgets[i] }))
     .filter(
@@ -62,44 +70,161 @@ export function fitMetadata(
   const budgetYear = mean(both.map((pair) => pair.year));
   const logBudget = mean(both.map((pair) => pair.budget));
   const spread = both.reduce((total, pair) => total + (pair.year - budgetYear) ** 2, 0);
-  const slope =
-    spread > 0
-      ? both.reduce((total, pair) => total + (pair.year - budgetYear) * (pair.budget - logBudget), 0) / spread
-      : 0;
-  const spec: MetadataSpec = {
+  const covariance = both.reduce(
+    (total, pair) => total + (pair.year - budgetYear) * (pair.budget - logBudget),
+    0,
+  );
+  const bare: MetadataSpec = {
     version: 1,
     means: {
       logBudget: round(logBudget),
       runtime: round(mean(rows.map(({ fields: { runtime } }) => (runtime ? runtime : undefined)))),
       year: round(mean(years)),
-      rating: round(rating),
-      logRevenue: round(logRevenue),
+      rating: round(mean(rows.map((row) => row.rating))),
+      logRevenue: round(mean(rows.map((row) => row.logRevenue))),
     },
-    budgetTrend: { year: round(budgetYear), slope: round(slope) },
-    people: fitPeople(rows, options),
+    budgetTrend: { year: round(budgetYear), slope: spread > 0 ? round(covariance / spread) : 0 },
+    people: NOBODY,
     budgetFlag: options.budgetFlag,
     knots: {},
   };
-  return { ...spec, knots: knotsOf(rows, spec, options.pieces) };
+  const own = Object.entries(options.pieces).filter(([name]) => !OF_PEOPLE.test(name));
+  const coded = { ...bare, knots: knotsOf(rows, bare, Object.fromEntries(own)) };
+  const full = { ...coded, people: fitPeople(rows, coded, options) };
+  return { ...full, knots: knotsOf(rows, full, options.pieces) };
 }
 
+const NOBODY: People = {
+  cast: {
+    names: '',
+    films: [],
+    rating: [],
+    revenueFilms: [],
+    revenue: [],
+    ratingEffect: [],
+    revenueEffect: [],
+  },
+  director: {
+    names: '',
+    films: [],
+    rating: [],
+    revenueFilms: [],
+    revenue: [],
+    ratingEffect: [],
+    revenueEffect: [],
+  },
+  series: { names: '', films: [], ratingEffect: [], revenueEffect: [] },
+};
+
 /**
- * The tables of people alone. For the training vectors of some films, take the spec of all films with the tables of
- * the other films: `{ ...spec, people: fitPeople(others) }`.
+ * The tables of people and series alone. For the training vectors of some films, take the spec of all films with
+ * the tables of the other films: `{ ...spec, people: fitPeople(others, spec) }`.
  */
 export function fitPeople(
   rows: readonly MetadataRow[],
+  spec: MetadataSpec,
   options: MetadataFitOptions = DEFAULT_FIT,
-): MetadataSpec['people'] {
-  const rating = mean(rows.map((row) => row.rating));
-  const logRevenue = mean(rows.map((row) => row.logRevenue));
-  const { shrinkage, leastFilms } = options;
-  const directors = ({ fields: { director } }: MetadataRow) =>
-    listed(typeof director === 'string' ? [director] : director);
-  return {
-    cast: tableOf(rows, (row) => listed(row.fields.cast), rating, logRevenue, shrinkage.cast, leastFilms),
-    director: tableOf(rows, directors, rating, logRevenue, shrinkage.director, leastFilms),
+): People {
+  const { leastFilms } = options;
+  const groups = {
+    cast: grouped(rows, leastFilms, ({ cast }) => listed(cast)),
+    director: grouped(rows, leastFilms, ({ director }) =>
+      listed(typeof director === 'string' ? [director] : director),
+    ),
+    series: grouped(rows, leastFilms, ({ title }) => [seriesKey(title ?? '')].filter((key) => key !== '')),
   };
+  const effects = effectsOf(rows, spec, groups, options);
+  const meanRating = mean(rows.map((row) => row.rating));
+  const meanRevenue = mean(rows.map((row) => row.logRevenue));
+  const table = (trade: keyof typeof groups) => {
+    const kept = [...groups[trade]].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+    const column = (measure: (group: Group) => number) => kept.map(([, group]) => Math.round(measure(group)));
+    const shrunken = (values: readonly (number | undefined)[], centre: number, k: number) => {
+      const known = values.filter((value) => value !== undefined);
+      return known.reduce((total, value) => total + value - centre, 0) / (known.length + k);
+    };
+    const k = trade === 'director' ? options.shrinkage.director : options.shrinkage.cast;
+    const revenues = ({ films }: Group) => films.map((i) => rows[i]?.logRevenue);
+    const ratings = ({ films }: Group) => films.map((i) => rows[i]?.rating);
+    return {
+      names: kept.map(([name]) => name).join('|'),
+      films: column(({ films }) => films.length),
+      rating: column((group) => 1000 * shrunken(ratings(group), meanRating, k)),
+      revenueFilms: column((group) => revenues(group).filter((value) => value !== undefined).length),
+      revenue: column((group) => 1000 * shrunken(revenues(group), meanRevenue, k)),
+      ratingEffect: column(({ index }) => 1000 * effects.rating[index]!),
+      revenueEffect: column(({ index }) => 1000 * effects.revenue[index]!),
+    };
+  };
+  const { names, films, ratingEffect, revenueEffect } = table('series');
+  return {
+    cast: table('cast'),
+    director: table('director'),
+    series: { names, films, ratingEffect, revenueEffect },
+  };
+}
+
+/** The films (row numbers) of one person or series, and its column in the joint regression. */
+interface Group {
+  films: number[];
+  index: number;
+}
+
+function grouped(
+  rows: readonly MetadataRow[],
+  leastFilms: number,
+  keysOf: (fields: MetadataFields) => string[],
+): Map<string, Group> {
+  const groups = new Map<string, Group>();
+  rows.forEach((row, i) => {
+    for (const key of keysOf(row.fields)) {
+      const group = groups.get(key);
+      if (group) group.films.push(i);
+      else groups.set(key, { films: [i], index: -1 });
+    }
+  });
+  return new Map([...groups].filter(([, group]) => group.films.length >= leastFilms));
+}
+
+/** Joint effects on rating and on revenue; gives each group its column. */
+function effectsOf(
+  rows: readonly MetadataRow[],
+  spec: MetadataSpec,
+  groups: Record<'cast' | 'director' | 'series', Map<string, Group>>,
+  { penalty }: MetadataFitOptions,
+): { rating: Float64Array; revenue: Float64Array } {
+  const encoder = new MetadataEncoder({ ...spec, people: NOBODY });
+  const columns = encoder.featureNames.flatMap((name, j) => (OF_PEOPLE.test(name) ? [] : [j]));
+  const vectors = rows.map((row) => encoder.encode(row.fields).data);
+  const members: number[][] = rows.map(() => []);
+  const penalties: number[] = [];
+  for (const trade of ['cast', 'director', 'series'] as const) {
+    for (const group of groups[trade].values()) {
+      group.index = penalties.push(penalty[trade]) - 1;
+      for (const i of group.films) members[i]?.push(group.index);
+    }
+  }
+  const solve = (targetOf: (row: MetadataRow) => number | undefined): Float64Array => {
+    const kept = rows.flatMap((row, i) => (targetOf(row) === undefined ? [] : [i]));
+    const plain = new Float64Array(kept.length * columns.length);
+    columns.forEach((column, j) => {
+      const values = kept.map((i) => vectors[i]?.[column] ?? 0);
+      const centre = mean(values);
+      const std = Math.sqrt(mean(values.map((value) => (value - centre) ** 2)));
+      values.forEach((value, i) => {
+        plain[i * columns.length + j] = std > 1e-6 ? (value - centre) / std : 0;
+      });
+    });
+    return jointEffects({
+      plain,
+      nPlain: columns.length,
+      members: kept.map((i) => members[i] ?? []),
+      penalty: Float64Array.from(penalties),
+      plainPenalty: PLAIN_PENALTY,
+      target: Float64Array.from(kept, (i) => targetOf(rows[i]!) ?? 0),
+    });
+  };
+  return { rating: solve((row) => row.rating), revenue: solve((row) => row.logRevenue) };
 }
 
 /** Knots at even quantiles of each feature over the training films, equal ones merged. */
@@ -122,50 +247,9 @@ function knotsOf(
   return knots;
 }
 
-function tableOf(
-  rows: readonly MetadataRow[],
-  peopleOf: (row: MetadataRow) => string[],
-  meanRating: number,
-  meanRevenue: number,
-  shrinkage: number,
-  leastFilms: number,
-): PeopleTable {
-  const people = new Map<string, { films: number; rating: number; revenueFilms: number; revenue: number }>();
-  for (const row of rows) {
-    for (const key of peopleOf(row)) {
-      const person = people.get(key) ?? { films: 0, rating: 0, revenueFilms: 0, revenue: 0 };
-      person.films += 1;
-      person.rating += row.rating - meanRating;
-      if (row.logRevenue !== undefined) {
-        person.revenueFilms += 1;
-        person.revenue += row.logRevenue - meanRevenue;
-      }
-      people.set(key, person);
-    }
-  }
-  const kept = [...people]
-    .filter(([, person]) => person.films >= leastFilms)
-    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return {
-    names: kept.map(([name]) => name).join('|'),
-    films: kept.map(([, person]) => person.films),
-    rating: kept.map(([, person]) => Math.round((1000 * person.rating) / (person.films + shrinkage))),
-    revenueFilms: kept.map(([, person]) => person.revenueFilms),
-    revenue: kept.map(([, person]) =>
-      Math.round((1000 * person.revenue) / (person.revenueFilms + shrinkage)),
-    ),
-  };
-}
-
 function mean(values: readonly (number | undefined)[]): number {
-  let total = 0;
-  let count = 0;
-  for (const value of values) {
-    if (value === undefined) continue;
-    total += value;
-    count += 1;
-  }
-  return count === 0 ? 0 : total / count;
+  const known = values.filter((value) => value !== undefined);
+  return known.reduce((total, value) => total + value, 0) / Math.max(1, known.length);
 }
 
 /** Six digits after the point: enough for a feature, short in JSON. */

@@ -1,19 +1,16 @@
 import { BundleError, describeValue, InputError } from '../errors.js';
 import { GENRES, genresOf, LANGUAGE_GROUPS, languageGroup, nameKey } from './names.js';
-import { type MetadataFields, type MetadataSpec, metadataSpecSchema, type PeopleTable } from './spec.js';
-import { titleFeatures } from './title.js';
+import { type MetadataFields, type MetadataSpec, metadataSpecSchema } from './spec.js';
+import { seriesKey, titleFeatures } from './title.js';
 
 /** Budgets at or below this many dollars are taken as not given: such records hold other units or rubbish. */
 export const LEAST_BUDGET = 1000;
 /** Cast members looked at, in billing order. */
 const CAST_DEPTH = 5;
 
-interface Person {
-  films: number;
-  rating: number;
-  revenueFilms: number;
-  revenue: number;
-}
+type Columns<T> = { [C in Exclude<keyof T, 'names'>]: number };
+type Person = Columns<MetadataSpec['people']['cast']>;
+type Series = Columns<MetadataSpec['people']['series']>;
 
 export interface EncodedMetadata {
   /** (dim) */
@@ -39,6 +36,7 @@ export class MetadataEncoder {
   readonly #spec: MetadataSpec;
   readonly #cast: Map<string, Person>;
   readonly #directors: Map<string, Person>;
+  readonly #series: Map<string, Series>;
   readonly #coded: readonly { index: number; knots: readonly number[] }[];
 
   /** @throws BundleError ERR_BUNDLE_FORMAT  the spec does not hold what it should */
@@ -52,8 +50,9 @@ export class MetadataEncoder {
       });
     }
     this.#spec = parsed.data;
-    this.#cast = peopleMap(this.#spec.people.cast);
-    this.#directors = peopleMap(this.#spec.people.director);
+    this.#cast = byName<Person>(this.#spec.people.cast);
+    this.#directors = byName<Person>(this.#spec.people.director);
+    this.#series = byName<Series>(this.#spec.people.series);
     const plain = [...this.#features({}).values.keys()];
     const coded: { index: number; knots: readonly number[] }[] = [];
     const names = [...plain];
@@ -138,8 +137,8 @@ export class MetadataEncoder {
     const cast = listed(movie.cast).slice(0, CAST_DEPTH);
     if (cast.length === 0) missing.push('cast');
     peopleFeatures('cast', cast, this.#cast, values);
-    values.set('cast.lead.rating', this.#cast.get(cast[0] ?? '')?.rating ?? 0);
-    values.set('cast.lead.revenue', this.#cast.get(cast[0] ?? '')?.revenue ?? 0);
+    values.set('cast.lead.rating', (this.#cast.get(cast[0] ?? '')?.rating ?? 0) / 1000);
+    values.set('cast.lead.revenue', (this.#cast.get(cast[0] ?? '')?.revenue ?? 0) / 1000);
 
     const directors = listed(typeof movie.director === 'string' ? [movie.director] : movie.director);
     if (directors.length === 0) missing.push('director');
@@ -148,11 +147,15 @@ export class MetadataEncoder {
     const title = movie.title?.trim() ?? '';
     if (title === '') missing.push('title');
     for (const [name, value] of Object.entries(titleFeatures(title))) values.set(`title.${name}`, value);
+    const series = this.#series.get(seriesKey(title));
+    values.set('series.films', Math.log1p(series?.films ?? 0));
+    values.set('series.ratingEffect', (series?.ratingEffect ?? 0) / 1000);
+    values.set('series.revenueEffect', (series?.revenueEffect ?? 0) / 1000);
     return { values, missing };
   }
 }
 
-/** How the people of one trade did: mean, best and worst of their shrunken means; how much they have made. */
+/** How the films of the people of one trade did: mean, best and worst; what they add; how many they have made. */
 function peopleFeatures(
   trade: string,
   keys: readonly string[],
@@ -160,35 +163,36 @@ function peopleFeatures(
   values: Map<string, number>,
 ): void {
   const found = keys.map((key) => table.get(key)).filter((person) => person !== undefined);
-  // newcomers count with the mean of nobody, 0, in the mean over the cast
-  const rating = found.map((person) => person.rating);
-  const revenue = found.map((person) => person.revenue);
-  const films = found.map((person) => person.films);
+  const column = (name: keyof Person) => found.map((person) => person[name]);
   const sum = (list: readonly number[]) => list.reduce((total, value) => total + value, 0);
+  // newcomers count with the mean of nobody, 0, in the mean over the cast
   const size = Math.max(1, keys.length);
-  values.set(`${trade}.size`, keys.length);
-  values.set(`${trade}.found`, found.length / size);
-  values.set(`${trade}.rating.mean`, sum(rating) / size);
-  values.set(`${trade}.rating.max`, Math.max(0, ...rating));
-  values.set(`${trade}.rating.min`, Math.min(0, ...rating));
-  values.set(`${trade}.revenue.mean`, sum(revenue) / size);
-  values.set(`${trade}.revenue.max`, Math.max(0, ...revenue));
-  values.set(`${trade}.films.sum`, Math.log1p(sum(films)));
-  values.set(`${trade}.films.max`, Math.log1p(Math.max(0, ...films)));
-  values.set(`${trade}.revenueFilms.sum`, Math.log1p(sum(found.map((person) => person.revenueFilms))));
+  const set = (name: string, value: number) => values.set(`${trade}.${name}`, value);
+  set('size', keys.length);
+  set('found', found.length / size);
+  set('rating.mean', sum(column('rating')) / size / 1000);
+  set('rating.max', Math.max(0, ...column('rating')) / 1000);
+  set('rating.min', Math.min(0, ...column('rating')) / 1000);
+  set('ratingEffect', sum(column('ratingEffect')) / 1000);
+  set('revenue.mean', sum(column('revenue')) / size / 1000);
+  set('revenue.max', Math.max(0, ...column('revenue')) / 1000);
+  set('revenueEffect', sum(column('revenueEffect')) / 1000);
+  set('films.sum', Math.log1p(sum(column('films'))));
+  set('films.max', Math.log1p(Math.max(0, ...column('films'))));
+  set('revenueFilms.sum', Math.log1p(sum(column('revenueFilms'))));
 }
 
-function peopleMap(table: PeopleTable): Map<string, Person> {
-  const names = table.names === '' ? [] : table.names.split('|');
+/** A table's rows by name key. */
+function byName<Row extends Record<string, number>>(
+  table: { names: string } & { readonly [C in keyof Row]: readonly number[] },
+): Map<string, Row> {
+  const { names, ...columns } = table;
+  const keys = names === '' ? [] : names.split('|');
+  const entries = Object.entries(columns) as [string, readonly number[]][];
   return new Map(
-    names.map((name, i) => [
-      name,
-      {
-        films: table.films[i] ?? 0,
-        rating: (table.rating[i] ?? 0) / 1000,
-        revenueFilms: table.revenueFilms[i] ?? 0,
-        revenue: (table.revenue[i] ?? 0) / 1000,
-      },
+    keys.map((key, i) => [
+      key,
+      Object.fromEntries(entries.map(([name, column]) => [name, column[i] ?? 0])) as Row,
     ]),
   );
 }

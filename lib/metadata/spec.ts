@@ -9,33 +9,43 @@ const finite = z.number().refine(Number.isFinite, 'a finite number');
 const integers = z.array(z.int());
 
 /**
- * People of one trade and how their earlier films did. Parallel columns: `names` is one string of name keys joined
- * by "|", the others have one number a person.
+ * Parallel columns by name: `names` is one string of name keys joined by "|", the others have one whole number a
+ * name. Means and effects are in thousandths, of rating points or of log10 dollars.
  */
-const peopleTable = z
-  .strictObject({
-    names: z.string(),
-    /** Training films of the person. */
-    films: integers,
-    /** Shrunken mean rating less the mean of all films, in thousandths. */
-    rating: integers,
-    /** Training films with known revenue. */
-    revenueFilms: integers,
-    /** Shrunken mean log10 revenue less the mean of all films, in thousandths. */
-    revenue: integers,
-  })
-  .superRefine((table, context) => {
-    const count = table.names === '' ? 0 : table.names.split('|').length;
-    for (const column of ['films', 'rating', 'revenueFilms', 'revenue'] as const) {
-      if (table[column].length !== count) {
-        context.addIssue({
-          code: 'custom',
-          path: [column],
-          message: `${count} entries, one a name; received ${table[column].length}`,
-        });
-      }
+function table<Columns extends string>(columns: readonly Columns[]) {
+  const shape = Object.fromEntries(columns.map((column) => [column, integers])) as Record<
+    Columns,
+    typeof integers
+  >;
+  return z.strictObject({ names: z.string(), ...shape }).superRefine((value, context) => {
+    const given = value as { names: string } & Record<Columns, number[]>;
+    const count = given.names === '' ? 0 : given.names.split('|').length;
+    for (const column of columns) {
+      if (given[column].length === count) continue;
+      const message = `${count} entries, one a name; received ${given[column].length}`;
+      context.addIssue({ code: 'custom', path: [column], message });
     }
   });
+}
+
+/** People of one trade and how their training films did. */
+const peopleTable = table([
+  /** Training films. */
+  'films',
+  /** Shrunken mean rating less the mean of all films. */
+  'rating',
+  /** Training films with known revenue. */
+  'revenueFilms',
+  /** Shrunken mean log10 revenue less the mean of all films. */
+  'revenue',
+  /** What the person adds to the rating beside the film's other facts and people. */
+  'ratingEffect',
+  /** Likewise to log10 revenue. */
+  'revenueEffect',
+]);
+
+/** Series of films by `seriesKey`. */
+const seriesTable = table(['films', 'ratingEffect', 'revenueEffect']);
 
 export const metadataSpecSchema = z.strictObject({
   version: z.literal(1),
@@ -49,7 +59,7 @@ export const metadataSpecSchema = z.strictObject({
   }),
   /** Straight line through log10 budget by year: budgets are compared with those of their time. */
   budgetTrend: z.strictObject({ year: finite, slope: finite }),
-  people: z.strictObject({ cast: peopleTable, director: peopleTable }),
+  people: z.strictObject({ cast: peopleTable, director: peopleTable, series: seriesTable }),
   /** Whether the vector says that a budget was given at all; see docs/model-card.md. */
   budgetFlag: z.boolean(),
   /** Knots of the piecewise-linear code of a feature, ascending. */
@@ -57,7 +67,8 @@ export const metadataSpecSchema = z.strictObject({
 });
 
 export type MetadataSpec = z.infer<typeof metadataSpecSchema>;
-export type PeopleTable = z.infer<typeof peopleTable>;
+/** The tables that a film's own rating must not be in when its training vector is made. */
+export type People = MetadataSpec['people'];
 
 /** A film's facts, all known before release and all optional. */
 export interface MetadataFields {

@@ -1,3 +1,5 @@
+import { nameKey } from './names.js';
+
 /** What a title alone says: its length and whether it looks like a part of a series. */
 
 const ROMAN = /\s(?:II|III|IV|V|VI|VII|VIII|IX|X)(?=$|[\s:])/;
@@ -23,4 +25,20 @@ export function titleFeatures(
     sign: /[!?！？]$/.test(text) ? 1 : 0,
     article: /^(?:the|an?)\s/i.test(text) ? 1 : 0,
   };
+}
+
+/**
+ * What the titles of a series have in common: the title's name key without subtitle, number, part and leading
+ * article ("The Godfather: Part II" and "The Godfather" give "godfather"). Empty for an empty title.
+ */
+export function seriesKey(title: string): string {
+  const text = title.normalize('NFKC').trim();
+  const main = text.replace(/(?:[:：]|\s[-–—]\s).*$/, '');
+  const short = ([...main].length > 3 ? main : text)
+    .replace(/\b(?:part|chapter|episode|vol\.?|volume)\s.*$/i, '')
+    .replace(/(?:第[一二三四五六七八九十\d]+[部集章]|[之续])$/u, '')
+    .replace(/\s+(?:\d{1,2}|[IVX]+)$/, '')
+    .replace(/(?<=\p{Script=Han})\d$/u, '')
+    .replace(/^(?:the|an?)\s+/i, '');
+  return nameKey(short) || nameKey(text);
 }

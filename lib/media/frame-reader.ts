@@ -84,7 +84,10 @@ export class FrameReader implements Disposable {
       this.advance(times[wanted]!, target, nextKey);
       const picture = this.shown ?? this.next;
       const missing = picture ? wanted - lastAtOrBefore(times, picture.time) : times.length;
-      if (picture && missing <= MISSING_PICTURES && picture.frame.decodeErrorFlags === 0) return picture;
+      // A later one instead: from this key picture on, the decoder needed some more to get going.
+      const late = missing < 0 && this.seekable;
+      if (picture && !late && missing <= MISSING_PICTURES && picture.frame.decodeErrorFlags === 0)
+        return picture;
       if (!this.seekable) {
         const seconds = this.track.toMs(times[wanted]! - times[0]!) / 1000;
         throw damaged(this.subject, `no decodable picture at ${seconds} s`);

@@ -3,37 +3,62 @@ import { damaged } from './container.js';
 import type { Subject } from './limits.js';
 
 /**
- * Throws when a file's own frame says it should be longer: FFmpeg takes the end of a cut Matroska or WAV file for its
- * regular end. (It notices a cut MP4 or FLAC itself; in MP3, AAC and Ogg streams nothing tells.) Blocks.
+ * Throws when a file's own frame says it should be longer: FFmpeg takes the end of a cut Matroska, WAV or MP4 file for
+ * the regular end of some of its tracks. (FLAC states its number of samples; in MP3, AAC and Ogg streams nothing tells.)
+ * Blocks.
  *
  * @throws MediaError ERR_MEDIA_READ
  */
 export function checkWhole(path: string, subject: Subject): void {
-  const head = Buffer.alloc(256);
   const file = openSync(path, 'r');
-  let size: number;
-  let read: number;
   try {
-    size = fstatSync(file).size;
-    read = readSync(file, head, 0, head.length, 0);
+    const { size } = fstatSync(file);
+    const declared = declaredSize((at, length) => {
+      const piece = Buffer.alloc(length);
+      return piece.subarray(0, readSync(file, piece, 0, length, at));
+    }, size);
+    if (declared > size) throw damaged(subject, `a file cut off after ${size} of ${declared} bytes`);
   } finally {
     closeSync(file);
   }
-  const declared = declaredSize(head.subarray(0, read));
-  if (declared !== undefined && declared > size) {
-    throw damaged(subject, `a file cut off after ${size} of ${declared} bytes`);
-  }
 }
 
-/** Bytes that the file should have by its outermost element; undefined where that says nothing. */
-export function declaredSize(head: Buffer): number | undefined {
-  if (head.length >= 12 && head.toString('latin1', 0, 4) === 'RIFF') {
-    const size = head.readUInt32LE(4);
+type Read = (at: number, length: number) => Buffer;
+
+/** Bytes that the file should have by its outermost elements; 0 where they say nothing. */
+function declaredSize(read: Read, size: number): number {
+  const head = read(0, 256);
+  if (head.length < 12) return 0;
+  if (head.toString('latin1', 0, 4) === 'RIFF') {
+    const length = head.readUInt32LE(4);
     // Writers to a pipe leave 0 or all ones; sloppy ones count the first 8 bytes as well.
-    return size === 0 || size >= 0xffffff00 ? undefined : size;
+    return length >= 0xffffff00 ? 0 : length;
   }
-  if (head.length >= 12 && head.readUInt32BE(0) === EBML) return matroskaSize(head);
-  return undefined;
+  if (head.readUInt32BE(0) === EBML) return matroskaSize(head) ?? 0;
+  return boxesEnd(read, size);
+}
+
+/** What an MP4 or QuickTime file consists of. */
+const BOXES = new Set(
+  'ftyp styp moov moof mdat mfra free skip wide sidx ssix uuid meta udta pdin emsg prft pnot'.split(' '),
+);
+
+/** A day of one-second fragments has fewer; a file made of millions of empty boxes must not hold us up. */
+const MAX_BOXES = 200_000;
+
+/** Each box begins with its length (32 bits; 1: 64 bits follow the name; 0: up to the end of the file) and name. */
+function boxesEnd(read: Read, size: number): number {
+  let at = 0;
+  for (let boxes = 0; at < size && boxes < MAX_BOXES; boxes++) {
+    const head = read(at, 16);
+    if (head.length < 8 || !BOXES.has(head.toString('latin1', 4, 8))) break;
+    const short = head.readUInt32BE(0);
+    if (short === 0) return size;
+    const length = short === 1 && head.length === 16 ? Number(head.readBigUInt64BE(8)) : short;
+    if (length < 8) break;
+    at += length;
+  }
+  return at;
 }
 
 const EBML = 0x1a45dfa3;

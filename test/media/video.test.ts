@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import * as C from 'node-av/constants';
+import sharp from 'sharp';
 import { MediaError } from '../../lib/errors.js';
 import { MediaDecoder } from '../../lib/media/decoder.js';
 import type { VideoFrame } from '../../lib/media/types.js';
@@ -45,6 +46,8 @@ function brightness({ data, format, width, height }: VideoFrame): number {
   return sum / count;
 }
 
+const x264 = (parameters: string) => ({ encoderOptions: { 'x264-params': `${parameters}:crf=8` } });
+
 /** Short enough to read in a failure: time, place and content. */
 function digest(frames: VideoFrame[]): string[] {
   return frames.map(
@@ -59,6 +62,10 @@ const containers: [string, string, VideoPlan][] = [
     'mp4',
     counting('libx264', { encoderOptions: { crf: '10' }, gop: 600, bFrames: 2 }),
   ],
+  ['mp4 intra refresh', 'mp4', counting('libx264', x264('intra-refresh=1:keyint=25:bframes=0'))],
+  ['mp4 open groups', 'mp4', counting('libx264', { ...x264('open-gop=1:bframes=3:keyint=12'), bFrames: 3 })],
+  ['mp4 moov first', 'mp4', counting('libx264', { muxerOptions: { movflags: 'faststart' } })],
+  ['mp4 fragmented', 'mp4', counting('libx264', { muxerOptions: { movflags: 'frag_keyframe+empty_moov' } })],
   ['mov mpeg4', 'mov', counting('mpeg4', { encoderOptions: { qmin: '1', qmax: '2' } })],
   [
     'mp4 hevc',
@@ -395,6 +402,30 @@ test('a clip that starts late, and its sound, are on one clock', async (t) => {
   t.is((await decoder.audio({ path }, { field, sampleRate: 8000 })).startMs, 0);
 });
 
+const png = () =>
+  sharp({ create: { width: 8, height: 8, channels: 3, background: '#345' } })
+    .png()
+    .toBuffer();
+
+function mp3(): Buffer {
+  const path = file('plain.mp3');
+  const sampleFormat = C.AV_SAMPLE_FMT_FLTP;
+  const channels = [sine(440, 44100, 44100)];
+  writeMedia(path, 'mp3', { audio: { encoder: 'libmp3lame', sampleRate: 44100, channels, sampleFormat } });
+  return readFileSync(path);
+}
+
+/** An ID3v2.3 tag with one attached picture. */
+function id3Cover(picture: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from('\0image/png\0\x03\0', 'latin1'), picture]);
+  const frame = Buffer.alloc(10);
+  frame.write('APIC');
+  frame.writeUInt32BE(body.length, 4);
+  const size = frame.length + body.length;
+  const sevenBits = [21, 14, 7, 0].map((shift) => (size >> shift) & 127);
+  return Buffer.concat([Buffer.from('ID3\x03\0\0', 'latin1'), Buffer.from(sevenBits), frame, body]);
+}
+
 test('no video: a sound file, cover art, a picture, a text', async (t) => {
   const sound = file('sound.wav');
   writeMedia(sound, 'wav', {
@@ -410,6 +441,13 @@ test('no video: a sound file, cover art, a picture, a text', async (t) => {
     field,
     file: sound,
   });
+  const withCover = file('cover.mp3');
+  writeFileSync(withCover, Buffer.concat([id3Cover(await png()), mp3()]));
+  await throwsTyped(t, () => decoder.video({ path: withCover }, everything), {
+    code: 'ERR_MEDIA_EMPTY',
+    file: withCover,
+  });
+  t.is((await decoder.audio({ path: withCover }, { field, sampleRate: 8000 })).samples.length, 8000);
   const text = file('text.mp4');
   writeFileSync(text, 'not a video at all, whatever it is called');
   await throwsTyped(t, () => decoder.video({ path: text }, everything), {

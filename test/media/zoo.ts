@@ -14,6 +14,7 @@ export interface VideoPlan {
   encoder: string;
   encoderOptions?: Record<string, string>;
   pixelFormat?: string;
+  muxerOptions?: Record<string, string>;
   /** Time stamp of each picture in ms. */
   timesMs: number[];
   /** Packed planes of picture i. */
@@ -51,7 +52,7 @@ export function writeMedia(
     (track) => track !== undefined,
   );
   must(output.openOutputSync());
-  must(output.writeHeaderSync());
+  must(output.writeHeaderSync(av.Dictionary.fromObject(video?.muxerOptions ?? {})));
   for (const track of tracks) track.encode();
   must(output.writeTrailerSync());
   output.closeOutputSync();

@@ -36,7 +36,7 @@ typedef int32_t VI __attribute__((vector_size(CINEFUSE_W * 4), aligned(4), may_a
 
 CINEFUSE_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 CINEFUSE_INLINE void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
-CINEFUSE_INLINE V splat(float x) { return V{} + x; }
+CINEFUSE_INLINE V splat(float x) { return x - V{}; }  // x + 0 would turn -0 into 0, so it costs an addition
 CINEFUSE_INLINE VI splat_i(int32_t x) { return VI{} + x; }
 CINEFUSE_INLINE V select(VI mask, V yes, V no) { return mask ? yes : no; }
 CINEFUSE_INLINE V vmax(V a, V b) { return a > b ? a : b; }

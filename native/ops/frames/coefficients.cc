@@ -41,6 +41,22 @@ int32_t fixed_point(double w) {
   return static_cast<int32_t>(w < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
+std::vector<int32_t> pack(const Coefficients& c) {
+  const int64_t groups = (c.taps + 3) / 4;
+  std::vector<int32_t> packed(static_cast<size_t>(c.n * groups * 4), 0);
+  for (int64_t i = 0; i < c.n; ++i) {
+    for (int t = 0; t < c.taps; ++t) {
+      const int32_t w = c.fixed[i * c.taps + t];
+      const uint32_t high = static_cast<uint32_t>(w >> 11) & 0xffffu, low = static_cast<uint32_t>(w) & 2047u;
+      const int shift = t % 2 * 16;
+      int32_t* group = packed.data() + (i * groups + t / 4) * 4 + t % 4 / 2;
+      group[0] = static_cast<int32_t>(static_cast<uint32_t>(group[0]) | high << shift);
+      group[2] = static_cast<int32_t>(static_cast<uint32_t>(group[2]) | low << shift);
+    }
+  }
+  return packed;
+}
+
 }  // namespace
 
 Coefficients make_coefficients(int64_t in, int64_t out, ResizeFilter filter, int64_t from, int64_t n,
@@ -109,6 +125,7 @@ Coefficients make_coefficients(int64_t in, int64_t out, ResizeFilter filter, int
   }
   c.begin = begin;
   c.end = end;
+  if (rounding == Rounding::kUint8) c.packed = pack(c);
   for (int32_t& first : c.first) first -= static_cast<int32_t>(begin);
   return c;
 }

@@ -17,6 +17,10 @@ struct Coefficients {
   std::vector<int32_t> first, count;
   std::vector<float> weights;  // Rounding::kFloat; they sum to 1
   std::vector<int32_t> fixed;  // Rounding::kUint8; times 2^22, halves away from zero
+  // The same weights for 16-bit multiply-adds, which want pairs of samples: for every four taps (zeros at the
+  // end) the 32-bit words high(0, 1), high(2, 3), low(0, 1), low(2, 3); weight = 2048 * high + low, the
+  // second of a pair in the upper half.
+  std::vector<int32_t> packed;
 };
 
 // Outputs [from, from + n) of a pass from `in` to `out` samples:

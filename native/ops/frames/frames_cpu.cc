@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -13,23 +14,32 @@ namespace {
 
 // What pictures of one size share.
 struct Plan {
-  int32_t width, height;
   int64_t y0, y1, x0, x1;  // the part of the output that shows the picture; beyond it is padding
   Coefficients h, v;
+  bool two_at_most;  // every input row counts for two output rows at most
 };
+
+// Whether output i + 1 begins where output i - 1 has ended, but for weights that rounding left of nothing.
+bool two_at_most(const Coefficients& c) {
+  for (int64_t i = 1; i + 1 < c.n; ++i) {
+    if (c.first[i] < c.first[i - 1] || c.first[i + 1] < c.first[i]) return false;
+    for (int64_t t = c.first[i + 1] - c.first[i - 1]; t < c.count[i - 1]; ++t) {
+      if (std::fabs(c.weights[(i - 1) * c.taps + t]) > 1e-7f) return false;
+    }
+  }
+  return true;
+}
 
 Plan make_plan(const FramesTransform& t, int32_t width, int32_t height) {
   const FrameWindow w = frame_window(t, width, height, "image");
-  Plan p{width,
-         height,
-         std::max<int64_t>(0, -w.top),
-         std::min(w.h, w.resized_h - w.top),
-         std::max<int64_t>(0, -w.left),
-         std::min(w.w, w.resized_w - w.left),
-         {},
-         {}};
+  Plan p{};
+  p.y0 = std::max<int64_t>(0, -w.top);
+  p.y1 = std::min(w.h, w.resized_h - w.top);
+  p.x0 = std::max<int64_t>(0, -w.left);
+  p.x1 = std::min(w.w, w.resized_w - w.left);
   p.h = make_coefficients(width, w.resized_w, t.filter, w.left + p.x0, p.x1 - p.x0, t.rounding);
   p.v = make_coefficients(height, w.resized_h, t.filter, w.top + p.y0, p.y1 - p.y0, t.rounding);
+  p.two_at_most = t.rounding == Rounding::kFloat && two_at_most(p.v);
   return p;
 }
 
@@ -97,6 +107,24 @@ Target make_target(const FramesParams& p, const FramesSimd& simd) {
   return t;
 }
 
+// Horizontal pass and normalisation of outputs [begin, end) of row y. `mixed` begins at input column `from`
+// and has `stride` floats a pixel; `converted`: scratch of three output rows.
+void put_float(const Plan& plan, const Target& target, int64_t y, const float* mixed, int stride,
+               int64_t from, int64_t begin, int64_t end, float* converted) {
+  float* planes[3];
+  for (int c = 0; c < 3; ++c) {
+    planes[c] = target.kind == FramesOutput::kFloat32 ? target.at<float>(c, y, plan.x0 + begin)
+                                                      : converted + c * (plan.x1 - plan.x0);
+  }
+  target.simd->contract(mixed, stride, from, plan.h.first.data() + begin, plan.h.count.data() + begin,
+                        plan.h.weights.data() + begin * plan.h.taps, plan.h.taps, end - begin, target.scale,
+                        target.shift, planes);
+  if (target.kind != FramesOutput::kFloat16) return;
+  for (int c = 0; c < 3; ++c) {
+    target.simd->to_half(end - begin, planes[c], target.at<uint16_t>(c, y, plan.x0 + begin));
+  }
+}
+
 // Output rows [row0, row1) in float32: vertical pass of a strip of columns into one row, horizontal pass out
 // of it.
 void float_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
@@ -113,7 +141,7 @@ void float_band(const FrameImage& image, const Plan& plan, const Target& target,
   uint8_t* memory = nullptr;
   for (;;) {
     Carver carver(memory);
-    Rows rows(image, simd, carver, strip, slots, planar);
+    Rows rows(image, simd, carver, strip, slots, planar ? RowKind::kPlanar : RowKind::kRgb);
     const auto** list = carver.take<const void*>(plan.v.taps);
     float* mixed = carver.take<float>(stride * strip + 4 * kFramesPad);
     float* converted = carver.take<float>(3 * (plan.x1 - plan.x0));  // before the rounding to half
@@ -142,20 +170,64 @@ void float_band(const FrameImage& image, const Plan& plan, const Target& target,
           for (int t = 0; t < taps; ++t) list[t] = rows.rgb(first + t);
           simd.gather_u8(reinterpret_cast<const uint8_t* const*>(list), weights, taps, 3 * span, mixed);
         }
-        float* planes[3];
-        for (int c = 0; c < 3; ++c) {
-          planes[c] = target.kind == FramesOutput::kFloat32 ? target.at<float>(c, y, plan.x0 + begin)
-                                                            : converted + c * n;
-        }
-        simd.contract(mixed, stride, from, plan.h.first.data() + begin, plan.h.count.data() + begin,
-                      plan.h.weights.data() + begin * plan.h.taps, plan.h.taps, end - begin, target.scale,
-                      target.shift, planes);
-        if (target.kind == FramesOutput::kFloat16) {
-          for (int c = 0; c < 3; ++c) {
-            simd.to_half(end - begin, planes[c], target.at<uint16_t>(c, y, plan.x0 + begin));
-          }
-        }
+        put_float(plan, target, y, mixed, stride, from, begin, end, converted);
       }
+    }
+    return;
+  }
+}
+
+// As float_band, for YUV when every input row counts for two output rows at most: step i takes the rows from
+// where output i begins to where i + 1 does, completes i - 1 and carries what it has of i. Nothing of the
+// converted picture is stored.
+void yuv_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
+  const FramesSimd& simd = *target.simd;
+  const Coefficients& v = plan.v;
+  const int64_t columns = plan.h.end - plan.h.begin, n = plan.x1 - plan.x0;
+  const int slots = v.taps;
+  const int64_t rows_a_step = image.chroma == ChromaSiting::kNearest ? v.taps / 4 + 1 : v.taps / 2 + 1;
+  const int64_t strip = std::min(columns, std::max<int64_t>(64, (20 << 10) / (12 * rows_a_step) / 32 * 32));
+
+  uint8_t* memory = nullptr;
+  for (;;) {
+    Carver carver(memory);
+    Rows rows(image, simd, carver, strip, slots, RowKind::kTerms);
+    const uint8_t** luma = carver.take<const uint8_t*>(v.taps);
+    const float** terms = carver.take<const float*>(v.taps);
+    float* falling = carver.take<float>(v.taps);
+    const int64_t carry_plane = columns + kFramesPad;
+    float* carry = carver.take<float>(3 * carry_plane);
+    float* mixed = carver.take<float>(4 * (columns + kFramesPad));
+    float* converted = carver.take<float>(3 * n);
+    if (!memory) {
+      memory =
+          reinterpret_cast<uint8_t*>(thread_scratch(0, static_cast<size_t>(carver.bytes()) / sizeof(float)));
+      continue;
+    }
+    std::fill_n(carry, 3 * carry_plane, 0.f);
+    for (int64_t y = row0; y <= row1; ++y) {
+      const int64_t i = y - plan.y0;
+      // Beyond the last row nothing is left to read: it was carried whole.
+      const int64_t first = y < row1 ? v.first[i] : 0;
+      const int64_t all = y == row1 ? 0 : first + v.count[i];
+      const int64_t end = y + 1 < row1 ? std::min<int64_t>(all, v.first[i + 1]) : all;
+      const int count = static_cast<int>(end - first);
+      const float* rising = y < row1 ? v.weights.data() + i * v.taps : nullptr;
+      for (int t = 0; t < count; ++t) {
+        const int64_t back = y > row0 ? first + t - v.first[i - 1] : v.taps;
+        falling[t] = back < v.taps ? v.weights[(i - 1) * v.taps + back] : 0.f;
+      }
+      for (int64_t x = 0; x < columns; x += strip) {
+        const int64_t width = std::min(strip, columns - x);
+        rows.columns(plan.h.begin + x, width);
+        for (int t = 0; t < count; ++t) {
+          luma[t] = rows.luma(v.begin + first + t);
+          terms[t] = rows.terms(v.begin + first + t);
+        }
+        simd.blend_yuv(luma, terms, rows.plane(), falling, rising, count, rows.yuv().y, width, carry + x,
+                       carry_plane, mixed + 4 * x);
+      }
+      if (y > row0) put_float(plan, target, y - 1, mixed, 4, 0, 0, n, converted);
     }
     return;
   }
@@ -173,7 +245,7 @@ void u8_band(const FrameImage& image, const Plan& plan, const Target& target, in
   uint8_t* memory = nullptr;
   for (;;) {
     Carver carver(memory);
-    Rows rows(image, simd, carver, columns, plan.h.identity ? slots : kTogether, false);
+    Rows rows(image, simd, carver, columns, plan.h.identity ? slots : kTogether, RowKind::kRgb);
     uint8_t* ring = carver.take<uint8_t>(plan.h.identity ? 0 : slot_bytes * slots);
     const uint8_t** list = carver.take<const uint8_t*>(plan.v.taps);
     uint8_t* mixed = carver.take<uint8_t>(slot_bytes);
@@ -204,7 +276,7 @@ void u8_band(const FrameImage& image, const Plan& plan, const Target& target, in
             to[r] = ring + (done + r) % slots * slot_bytes;
           }
           simd.pass_rows(from, together, plan.h.first.data(), plan.h.count.data(), plan.h.fixed.data(),
-                         plan.h.taps, n, to);
+                         plan.h.packed.data(), plan.h.taps, n, to);
           done += together;
         }
         for (int t = 0; t < taps; ++t) list[t] = ring + (first + t) % slots * slot_bytes;
@@ -264,7 +336,9 @@ void frames_cpu(const FramesParams& p, const Exec& exec) {
     }
     const int64_t from = std::max(row0, plan.y0), to = std::min(row1, plan.y1);
     if (from >= to) return;
-    if (p.transform.rounding == Rounding::kFloat) {
+    if (p.transform.rounding == Rounding::kFloat && is_yuv(p.images[i].format) && plan.two_at_most) {
+      yuv_band(p.images[i], plan, mine, from, to);
+    } else if (p.transform.rounding == Rounding::kFloat) {
       float_band(p.images[i], plan, mine, from, to);
     } else {
       u8_band(p.images[i], plan, mine, from, to);

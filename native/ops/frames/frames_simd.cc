@@ -2,6 +2,13 @@
 
 #include "../../core/simd.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own AVX-512 header
+#endif
+#endif
+
 namespace {
 
 using cinefuse::YuvCoefficients;
@@ -10,13 +17,43 @@ typedef float V4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef uint8_t B __attribute__((vector_size(CINEFUSE_W), aligned(1), may_alias));
 typedef int16_t H __attribute__((vector_size(CINEFUSE_W * 2), aligned(2), may_alias));
 
+// W small integers as int32. (GCC 12 takes __builtin_convertvector apart into scalars.)
 CINEFUSE_INLINE VI widen(const uint8_t* p) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<VI>(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#elif defined(__AVX2__)
+  return reinterpret_cast<VI>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+#elif defined(__SSE2__)
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  const __m128i zero = _mm_setzero_si128(), x = _mm_cvtsi32_si128(four);
+  return reinterpret_cast<VI>(_mm_unpacklo_epi16(_mm_unpacklo_epi8(x, zero), zero));
+#else
   return __builtin_convertvector(*reinterpret_cast<const B*>(p), VI);
+#endif
 }
 CINEFUSE_INLINE VI widen(const int16_t* p) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<VI>(_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#elif defined(__AVX2__)
+  return reinterpret_cast<VI>(_mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#elif defined(__SSE2__)
+  const __m128i x = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return reinterpret_cast<VI>(_mm_srai_epi32(_mm_unpacklo_epi16(x, x), 16));
+#else
   return __builtin_convertvector(*reinterpret_cast<const H*>(p), VI);
+#endif
 }
 CINEFUSE_INLINE V to_float(VI v) { return __builtin_convertvector(v, V); }
+
+// 0 <= v <= 255. (GCC makes a comparison and a blend of each of simd.h's vmin and vmax in AVX-512.)
+CINEFUSE_INLINE V clamp_level(V v) {
+#if defined(__AVX512F__)
+  return _mm512_min_ps(_mm512_max_ps(v, _mm512_setzero_ps()), _mm512_set1_ps(255.f));
+#else
+  return vmin(vmax(v, V{}), splat(255.f));
+#endif
+}
 
 // out = Σ_t weights[t] * rows[t], four vectors at a time: the sums stay in registers.
 void gather_u8(const uint8_t* const* rows, const float* weights, int taps, long n, float* out) {
@@ -37,13 +74,42 @@ void gather_u8(const uint8_t* const* rows, const float* weights, int taps, long 
   }
 }
 
+// W pixels of 4 floats R, G, B, 0 from three vectors.
 CINEFUSE_INLINE void store_pixels(float* out, V r, V g, V b) {
-  float planes[3][W];
-  store(planes[0], r);
-  store(planes[1], g);
-  store(planes[2], b);
-  for (int i = 0; i < W; ++i)
-    *reinterpret_cast<V4*>(out + 4 * i) = V4{planes[0][i], planes[1][i], planes[2][i], 0.f};
+#if defined(__AVX512F__)
+  const __m512 zero = _mm512_setzero_ps();
+  const __m512 rg_lo = _mm512_unpacklo_ps(r, g), rg_hi = _mm512_unpackhi_ps(r, g);
+  const __m512 b_lo = _mm512_unpacklo_ps(b, zero), b_hi = _mm512_unpackhi_ps(b, zero);
+  // p0: pixels 0, 4, 8, 12; p1: 1, 5, 9, 13; ...
+  const __m512 p0 = _mm512_shuffle_ps(rg_lo, b_lo, 0x44), p1 = _mm512_shuffle_ps(rg_lo, b_lo, 0xee);
+  const __m512 p2 = _mm512_shuffle_ps(rg_hi, b_hi, 0x44), p3 = _mm512_shuffle_ps(rg_hi, b_hi, 0xee);
+  const __m512 p01_lo = _mm512_shuffle_f32x4(p0, p1, 0x44), p01_hi = _mm512_shuffle_f32x4(p0, p1, 0xee);
+  const __m512 p23_lo = _mm512_shuffle_f32x4(p2, p3, 0x44), p23_hi = _mm512_shuffle_f32x4(p2, p3, 0xee);
+  _mm512_storeu_ps(out, _mm512_shuffle_f32x4(p01_lo, p23_lo, 0x88));
+  _mm512_storeu_ps(out + 16, _mm512_shuffle_f32x4(p01_lo, p23_lo, 0xdd));
+  _mm512_storeu_ps(out + 32, _mm512_shuffle_f32x4(p01_hi, p23_hi, 0x88));
+  _mm512_storeu_ps(out + 48, _mm512_shuffle_f32x4(p01_hi, p23_hi, 0xdd));
+#elif defined(__AVX2__)
+  const __m256 zero = _mm256_setzero_ps();
+  const __m256 rg_lo = _mm256_unpacklo_ps(r, g), rg_hi = _mm256_unpackhi_ps(r, g);
+  const __m256 b_lo = _mm256_unpacklo_ps(b, zero), b_hi = _mm256_unpackhi_ps(b, zero);
+  const __m256 p0 = _mm256_shuffle_ps(rg_lo, b_lo, 0x44), p1 = _mm256_shuffle_ps(rg_lo, b_lo, 0xee);
+  const __m256 p2 = _mm256_shuffle_ps(rg_hi, b_hi, 0x44), p3 = _mm256_shuffle_ps(rg_hi, b_hi, 0xee);
+  _mm256_storeu_ps(out, _mm256_permute2f128_ps(p0, p1, 0x20));
+  _mm256_storeu_ps(out + 8, _mm256_permute2f128_ps(p2, p3, 0x20));
+  _mm256_storeu_ps(out + 16, _mm256_permute2f128_ps(p0, p1, 0x31));
+  _mm256_storeu_ps(out + 24, _mm256_permute2f128_ps(p2, p3, 0x31));
+#elif defined(__SSE2__)
+  const __m128 zero = _mm_setzero_ps();
+  const __m128 rg_lo = _mm_unpacklo_ps(r, g), rg_hi = _mm_unpackhi_ps(r, g);
+  const __m128 b_lo = _mm_unpacklo_ps(b, zero), b_hi = _mm_unpackhi_ps(b, zero);
+  _mm_storeu_ps(out, _mm_movelh_ps(rg_lo, b_lo));
+  _mm_storeu_ps(out + 4, _mm_movehl_ps(b_lo, rg_lo));
+  _mm_storeu_ps(out + 8, _mm_movelh_ps(rg_hi, b_hi));
+  _mm_storeu_ps(out + 12, _mm_movehl_ps(b_hi, rg_hi));
+#else
+  for (int i = 0; i < W; ++i) *reinterpret_cast<V4*>(out + 4 * i) = V4{r[i], g[i], b[i], 0.f};
+#endif
 }
 
 void gather_planes(const float* const* rows, long plane, const float* weights, int taps, long n, float* out) {
@@ -92,39 +158,96 @@ void contract(const float* row, int stride, long from, const int32_t* first, con
   }
 }
 
-CINEFUSE_INLINE int mix(const uint8_t* row0, const uint8_t* row1, int wy0, int wy1, int step, long i) {
-  return wy0 * row0[i * step] + wy1 * row1[i * step] - 512;
+typedef uint32_t Two __attribute__((aligned(2), may_alias));  // two int16 that lie side by side
+
+CINEFUSE_INLINE uint32_t two(int a, int b) {
+  return (static_cast<uint32_t>(a) & 0xffffu) | static_cast<uint32_t>(b) << 16;
+}
+
+// Each loop body is contiguous in and out, so that the compiler makes vectors of it.
+template <int Step>
+CINEFUSE_INLINE void chroma_by(const uint8_t* row0, const uint8_t* row1, int wy0, int wy1, long samples,
+                               int siting, long first, long n, int16_t* out) {
+  constexpr long kChunk = 256;
+  int16_t mixed[kChunk + 2];  // samples first - 1 ... first + chunk, 4 (chroma - 128) each
+  int16_t* m = mixed + 1;
+  for (long begin = 0; begin < n; begin += kChunk) {
+    const long count = n - begin < kChunk ? n - begin : kChunk, k0 = first + begin;
+    const uint8_t *a = row0 + k0 * Step, *b = row1 + k0 * Step;
+    for (long k = 0; k < count; ++k) m[k] = static_cast<int16_t>(wy0 * a[k * Step] + wy1 * b[k * Step] - 512);
+    Two* to = reinterpret_cast<Two*>(out + 2 * begin);
+    if (siting == 0) {
+      for (long k = 0; k < count; ++k) to[k] = two(4 * m[k], 4 * m[k]);
+      continue;
+    }
+    const long before = k0 > 0 ? -1 : 0, after = k0 + count < samples ? count : count - 1;
+    m[-1] = static_cast<int16_t>(wy0 * a[before * Step] + wy1 * b[before * Step] - 512);
+    m[count] = static_cast<int16_t>(wy0 * a[after * Step] + wy1 * b[after * Step] - 512);
+    if (siting == 1) {
+      for (long k = 0; k < count; ++k) to[k] = two(4 * m[k], 2 * (m[k] + m[k + 1]));
+    } else {
+      for (long k = 0; k < count; ++k) to[k] = two(3 * m[k] + m[k - 1], 3 * m[k] + m[k + 1]);
+    }
+  }
 }
 
 void chroma(const uint8_t* row0, const uint8_t* row1, int wy0, int wy1, int step, long samples, int siting,
-            long x0, long n, int16_t* out) {
-  const long last = samples - 1;
-  for (long j = 0; j < n; ++j) {
-    const long x = x0 + j, i = x >> 1;
-    int value;
-    if (siting == 0) {
-      value = 4 * mix(row0, row1, wy0, wy1, step, i);
-    } else if (siting == 1) {
-      value = x & 1 ? 2 * (mix(row0, row1, wy0, wy1, step, i) +
-                           mix(row0, row1, wy0, wy1, step, i < last ? i + 1 : last))
-                    : 4 * mix(row0, row1, wy0, wy1, step, i);
-    } else {
-      const long other = x & 1 ? (i < last ? i + 1 : last) : (i > 0 ? i - 1 : 0);
-      value = 3 * mix(row0, row1, wy0, wy1, step, i) + mix(row0, row1, wy0, wy1, step, other);
+            long first, long n, int16_t* out) {
+  if (step == 1) {
+    chroma_by<1>(row0, row1, wy0, wy1, samples, siting, first, n, out);
+  } else {
+    chroma_by<2>(row0, row1, wy0, wy1, samples, siting, first, n, out);
+  }
+}
+
+void yuv_terms(const int16_t* u, const int16_t* v, const YuvCoefficients* k, long n, float* out, long plane) {
+  const V shift = splat(k->y_shift), rv = splat(k->rv), gu = splat(k->gu), gv = splat(k->gv),
+          bu = splat(k->bu);
+  for (long j = 0; j < n; j += W) {
+    const V cb = to_float(widen(u + j)), cr = to_float(widen(v + j));
+    store(out + j, shift + cr * rv);
+    store(out + j + plane, shift + cb * gu + cr * gv);
+    store(out + j + 2 * plane, shift + cb * bu);
+  }
+}
+
+void blend_yuv(const uint8_t* const* luma, const float* const* terms, long plane, const float* falling,
+               const float* rising, int rows, float scale, long n, float* carry, long carry_plane,
+               float* out) {
+  const V luma_scale = splat(scale);
+  for (long j = 0; j < n; j += W) {
+    V r0 = load(carry + j), g0 = load(carry + j + carry_plane), b0 = load(carry + j + 2 * carry_plane);
+    V r1 = V{}, g1 = V{}, b1 = V{};
+    for (int t = 0; t < rows; ++t) {
+      __builtin_prefetch(luma[t] + j + 320);  // rows are too short a stretch for the hardware to foresee
+      const V y = to_float(widen(luma[t] + j));
+      const float* c = terms[t] + j;
+      const V r = clamp_level(y * luma_scale + load(c));
+      const V g = clamp_level(y * luma_scale + load(c + plane));
+      const V b = clamp_level(y * luma_scale + load(c + 2 * plane));
+      const V w0 = splat(falling[t]), w1 = splat(rising[t]);
+      r0 += w0 * r;
+      g0 += w0 * g;
+      b0 += w0 * b;
+      r1 += w1 * r;
+      g1 += w1 * g;
+      b1 += w1 * b;
     }
-    out[j] = static_cast<int16_t>(value);
+    store_pixels(out + 4 * j, r0, g0, b0);
+    store(carry + j, r1);
+    store(carry + j + carry_plane, g1);
+    store(carry + j + 2 * carry_plane, b1);
   }
 }
 
 void yuv_f32(const uint8_t* y, const int16_t* u, const int16_t* v, const YuvCoefficients* k, long n,
              float* out, long plane) {
-  const V lowest = V{}, highest = splat(255.f);
   for (long j = 0; j < n; j += W) {
     const V cb = to_float(widen(u + j)), cr = to_float(widen(v + j));
     const V luma = to_float(widen(y + j)) * splat(k->y) + splat(k->y_shift);
-    store(out + j, vmin(vmax(luma + cr * splat(k->rv), lowest), highest));
-    store(out + j + plane, vmin(vmax(luma + cb * splat(k->gu) + cr * splat(k->gv), lowest), highest));
-    store(out + j + 2 * plane, vmin(vmax(luma + cb * splat(k->bu), lowest), highest));
+    store(out + j, clamp_level(luma + cr * splat(k->rv)));
+    store(out + j + plane, clamp_level(luma + cb * splat(k->gu) + cr * splat(k->gv)));
+    store(out + j + 2 * plane, clamp_level(luma + cb * splat(k->bu)));
   }
 }
 
@@ -140,8 +263,61 @@ void yuv_u8(const uint8_t* y, const int16_t* u, const int16_t* v, const YuvCoeff
   }
 }
 
+#if defined(__AVX2__)
+
+// Four rows together share the loading of the weights. Weights are in two parts of 11 bits
+// (Coefficients::packed), so that the exact products of two samples are one 16-bit multiply-add a part: acc =
+// (high << 11) + low, modulo 2^32.
 void pass_rows(const uint8_t* const* rows, int n_rows, const int32_t* first, const int32_t* count,
-               const int32_t* fixed, int taps, long n, uint8_t* const* out) {
+               const int32_t*, const int32_t* packed, int taps, long n, uint8_t* const* out) {
+  const int groups_a_row = (taps + 3) / 4;
+  const uint8_t* in[4];
+  uint8_t* to[4];
+  for (int r = 0; r < 4; ++r) {
+    in[r] = rows[r < n_rows ? r : 0];
+    to[r] = out[r < n_rows ? r : 0];
+  }
+  // Bytes of 4 pixels to int16 R R G G B B 0 0 of two pixels a lane.
+  const __m256i spread = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, 6, -1, 9,
+                                          -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
+  const __m256i pick_high = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+  const __m256i pick_low = _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3);
+  const __m128i half = _mm_set1_epi32(1 << 21);
+  for (long i = 0; i < n; ++i) {
+    const int32_t* w = packed + i * 4 * groups_a_row;
+    const int groups = (count[i] + 3) / 4;
+    long at = 3L * first[i];
+    __m256i high[4], low[4];
+    for (int r = 0; r < 4; ++r) high[r] = low[r] = _mm256_setzero_si256();
+    for (int g = 0; g < groups; ++g, at += 12, w += 4) {
+      const __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w)));
+      const __m256i w_high = _mm256_permutevar8x32_epi32(both, pick_high);
+      const __m256i w_low = _mm256_permutevar8x32_epi32(both, pick_low);
+      for (int r = 0; r < 4; ++r) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in[r] + at));
+        const __m256i x = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), spread);
+        high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(x, w_high));
+        low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(x, w_low));
+      }
+    }
+    __m128i y[4];
+    for (int r = 0; r < 4; ++r) {
+      const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high[r], 11), low[r]);
+      const __m128i both = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+      y[r] = _mm_srai_epi32(_mm_add_epi32(both, half), 22);
+    }
+    const __m128i levels = _mm_packus_epi16(_mm_packs_epi32(y[0], y[1]), _mm_packs_epi32(y[2], y[3]));
+    // The fourth byte is overwritten by the next pixel.
+    const int32_t pixel[4] = {_mm_extract_epi32(levels, 0), _mm_extract_epi32(levels, 1),
+                              _mm_extract_epi32(levels, 2), _mm_extract_epi32(levels, 3)};
+    for (int r = 3; r >= 0; --r) __builtin_memcpy(to[r] + 3 * i, &pixel[r], 4);
+  }
+}
+
+#else
+
+void pass_rows(const uint8_t* const* rows, int n_rows, const int32_t* first, const int32_t* count,
+               const int32_t* fixed, const int32_t*, int taps, long n, uint8_t* const* out) {
   for (int r = 0; r < n_rows; ++r) {
     for (long i = 0; i < n; ++i) {
       const uint8_t* p = rows[r] + 3 * first[i];
@@ -158,6 +334,8 @@ void pass_rows(const uint8_t* const* rows, int n_rows, const int32_t* first, con
     }
   }
 }
+
+#endif
 
 void pass_column(const uint8_t* const* rows, const int32_t* fixed, int taps, long n, uint8_t* out) {
   for (long j = 0; j < n; j += 2 * W) {
@@ -206,6 +384,7 @@ void to_half(long n, const float* x, uint16_t* y) {
 }  // namespace
 
 namespace cinefuse {
-CINEFUSE_SIMD_DEFINE(FramesSimd, frames_simd) = {gather_u8, gather_planes, contract,    chroma, yuv_f32,
-                                                 yuv_u8,    pass_rows,     pass_column, to_half};
+CINEFUSE_SIMD_DEFINE(FramesSimd, frames_simd) = {gather_u8, gather_planes, blend_yuv, contract,
+                                                 chroma,    yuv_terms,     yuv_f32,   yuv_u8,
+                                                 pass_rows, pass_column,   to_half};
 }

@@ -19,15 +19,26 @@ struct FramesSimd {
   // The same of three planes `plane` floats apart; out: pixels of 4 floats R, G, B, 0.
   void (*gather_planes)(const float* const* rows, long plane, const float* weights, int taps, long n,
                         float* out);
+  // One step of a vertical pass in which every row counts for two output rows at most:
+  //   rgb_t = clamp(scale * luma[t] + terms[t]), out = carry + Σ_t falling[t] * rgb_t, carry = Σ_t rising[t]
+  //   * rgb_t
+  // terms, carry: three planes; out: pixels of 4 floats
+  void (*blend_yuv)(const uint8_t* const* luma, const float* const* terms, long plane, const float* falling,
+                    const float* rising, int rows, float scale, long n, float* carry, long carry_plane,
+                    float* out);
   // planes[c][i] = shift[c] + scale[c] * Σ_t weights[i * taps + t] * row[(first[i] - from + t) * stride + c],
   // i < n; stride: floats a pixel, 3 or 4
   void (*contract)(const float* row, int stride, long from, const int32_t* first, const int32_t* count,
                    const float* weights, int taps, long n, const float* scale, const float* shift,
                    float* const* planes);
-  // 16 * (chroma - 128) at n luma columns from column x0. row0, row1: chroma rows to mix wy0 : wy1 (sum 4),
-  // `step` bytes from sample to sample, `samples` of them. siting as enum class ChromaSiting
+  // out[2i], out[2i + 1] = 16 * (chroma - 128) at the luma columns over samples first + i, i < n. row0, row1:
+  // chroma rows to mix wy0 : wy1 (sum 4), `step` bytes from sample to sample, `samples` of them. siting as
+  // enum class ChromaSiting
   void (*chroma)(const uint8_t* row0, const uint8_t* row1, int wy0, int wy1, int step, long samples,
-                 int siting, long x0, long n, int16_t* out);
+                 int siting, long first, long n, int16_t* out);
+  // What chroma adds to R, G and B, with the luma's shift, into three planes.
+  void (*yuv_terms)(const int16_t* u, const int16_t* v, const YuvCoefficients* k, long n, float* out,
+                    long plane);
   // R, G, B in 0..255 into three planes, `plane` floats apart.
   void (*yuv_f32)(const uint8_t* y, const int16_t* u, const int16_t* v, const YuvCoefficients* k, long n,
                   float* out, long plane);
@@ -37,7 +48,7 @@ struct FramesSimd {
   // Pillow's horizontal pass of `count` rows (1..4): out[r][3i + c] = clamp((2^21 + Σ_t fixed[i * taps + t] *
   // rows[r][3(first[i] + t) + c]) >> 22), i < n
   void (*pass_rows)(const uint8_t* const* rows, int n_rows, const int32_t* first, const int32_t* count,
-                    const int32_t* fixed, int taps, long n, uint8_t* const* out);
+                    const int32_t* fixed, const int32_t* packed, int taps, long n, uint8_t* const* out);
   // Pillow's vertical pass of one output row: out[j] = clamp((2^21 + Σ_t fixed[t] * rows[t][j]) >> 22), j < n
   void (*pass_column)(const uint8_t* const* rows, const int32_t* fixed, int taps, long n, uint8_t* out);
   // IEEE half-precision bits, rounded to nearest even.

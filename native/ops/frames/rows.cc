@@ -28,32 +28,35 @@ YuvCoefficients yuv_coefficients(YuvMatrix matrix, YuvRange range) {
 }
 
 Rows::Rows(const FrameImage& image, const FramesSimd& simd, Carver& carver, int64_t most_columns, int slots,
-           bool planar)
+           RowKind kind)
     : image_(image), simd_(simd), slots_(slots) {
   const bool yuv = is_yuv(image.format);
   // Whole vectors are written, so a plane has room for the last one.
   plane_ = (most_columns + kFramesPad + 15) / 16 * 16;
-  slot_bytes_ = planar ? 3 * plane_ * static_cast<int64_t>(sizeof(float)) : 3 * plane_;
+  slot_bytes_ = kind == RowKind::kRgb ? 3 * plane_ : 3 * plane_ * static_cast<int64_t>(sizeof(float));
   if (yuv) yuv_ = yuv_coefficients(image.matrix, image.range);
   tags_ = carver.take<int64_t>(slots);
   ring_ = carver.take<uint8_t>(slot_bytes_ * slots + kFramesPad);
-  tail_ = carver.take<uint8_t>(yuv ? plane_ : 0);
+  tails_ = carver.take<uint8_t>(yuv ? plane_ * slots : 0);
   u_ = carver.take<int16_t>(yuv ? plane_ : 0);
   v_ = carver.take<int16_t>(yuv ? plane_ : 0);
 }
 
 void Rows::columns(int64_t x0, int64_t n) {
-  x0_ = x0;
-  n_ = n;
+  // Chroma is made for pairs of columns, so YUV begins at an even one.
+  lead_ = is_yuv(image_.format) ? x0 & 1 : 0;
+  x0_ = x0 - lead_;
+  n_ = n + lead_;
   chroma_key_ = -1;
   std::fill_n(tags_, slots_, int64_t{-1});
 }
 
 const uint8_t* Rows::luma(int64_t y) {
   const uint8_t* row = image_.data + y * image_.pitch + x0_;
-  if (image_.data + image_.size - row >= n_ + kFramesPad) return row;
-  std::memcpy(tail_, row, static_cast<size_t>(n_));
-  return tail_;
+  if (image_.data + image_.size - row >= n_ + kFramesPad) return row + lead_;
+  uint8_t* copy = tails_ + y % slots_ * plane_;
+  std::memcpy(copy, row, static_cast<size_t>(n_));
+  return copy + lead_;
 }
 
 // Fills u_ and v_ for luma row y, unless they are those of it already.
@@ -72,8 +75,9 @@ void Rows::chroma(int64_t y) {
   const uint8_t* v = nv12 ? u + 1 : u + int64_t{image_.chroma_pitch} * rows;
   const int step = nv12 ? 2 : 1, siting = static_cast<int>(image_.chroma);
   const int64_t a = near * image_.chroma_pitch, b = far * image_.chroma_pitch;
-  simd_.chroma(u + a, u + b, near_weight, 4 - near_weight, step, samples, siting, x0_, n_, u_);
-  simd_.chroma(v + a, v + b, near_weight, 4 - near_weight, step, samples, siting, x0_, n_, v_);
+  const int64_t first = x0_ / 2, n = (n_ + 1) / 2;
+  simd_.chroma(u + a, u + b, near_weight, 4 - near_weight, step, samples, siting, first, n, u_);
+  simd_.chroma(v + a, v + b, near_weight, 4 - near_weight, step, samples, siting, first, n, v_);
 }
 
 const uint8_t* Rows::rgb(int64_t y) {
@@ -84,7 +88,7 @@ const uint8_t* Rows::rgb(int64_t y) {
     if (image_.data + image_.size - row >= 3 * n_ + kFramesPad) return row;
     if (tags_[slot] != y) std::memcpy(out, row, static_cast<size_t>(3 * n_));
   }
-  if (tags_[slot] == y) return out;
+  if (tags_[slot] == y) return out + 3 * lead_;
   tags_[slot] = y;
   const uint8_t* row = image_.data + y * image_.pitch;
   switch (image_.format) {
@@ -105,19 +109,32 @@ const uint8_t* Rows::rgb(int64_t y) {
       break;
     default:
       chroma(y);
-      simd_.yuv_u8(luma(y), u_, v_, &yuv_, n_, out);
+      simd_.yuv_u8(luma(y) - lead_, u_, v_, &yuv_, n_, out);
   }
-  return out;
+  return out + 3 * lead_;
 }
 
 const float* Rows::planar(int64_t y) {
   const int slot = static_cast<int>(y % slots_);
   float* out = reinterpret_cast<float*>(ring_ + slot * slot_bytes_);
-  if (tags_[slot] == y) return out;
-  tags_[slot] = y;
-  chroma(y);
-  simd_.yuv_f32(luma(y), u_, v_, &yuv_, n_, out, plane_);
-  return out;
+  if (tags_[slot] != y) {
+    tags_[slot] = y;
+    chroma(y);
+    simd_.yuv_f32(luma(y) - lead_, u_, v_, &yuv_, n_, out, plane_);
+  }
+  return out + lead_;
+}
+
+const float* Rows::terms(int64_t y) {
+  const int64_t key = image_.chroma == ChromaSiting::kNearest ? y >> 1 : y;
+  const int slot = static_cast<int>(key % slots_);
+  float* out = reinterpret_cast<float*>(ring_ + slot * slot_bytes_);
+  if (tags_[slot] != key) {
+    tags_[slot] = key;
+    chroma(y);
+    simd_.yuv_terms(u_, v_, &yuv_, n_, out, plane_);
+  }
+  return out + lead_;
 }
 
 }  // namespace cinefuse

@@ -32,29 +32,39 @@ inline bool is_yuv(PixelFormat format) {
 }
 YuvCoefficients yuv_coefficients(YuvMatrix matrix, YuvRange range);
 
+enum class RowKind {
+  kRgb,     // pixels of 3 bytes
+  kPlanar,  // YUV only: three float planes R, G, B in 0..255
+  kTerms    // YUV only: three float planes of what chroma adds to R, G and B (FramesSimd::yuv_terms)
+};
+
 // Columns [x0, x0 + n) of the picture's rows; a ring of `slots` rows, so that the last `slots` rows asked for
-// stay valid as long as rows are asked for in ascending windows.
+// stay valid as long as rows are asked for in ascending windows. kFramesPad elements beyond n may be read.
 class Rows {
  public:
   Rows(const FrameImage& image, const FramesSimd& simd, Carver& carver, int64_t most_columns, int slots,
-       bool planar);
+       RowKind kind);
   void columns(int64_t x0, int64_t n);  // and forget what was converted
-  const uint8_t* rgb(int64_t y);        // n pixels of 3 bytes; kFramesPad bytes more may be read
-  const float* planar(int64_t y);       // YUV only: three planes of R, G, B in 0..255, plane() floats apart
-  int64_t plane() const { return plane_; }
+  const uint8_t* rgb(int64_t y);
+  const float* planar(int64_t y);
+  const float* terms(int64_t y);
+  // The luma of row y; where it must be copied, into a slot of its own as the others.
+  const uint8_t* luma(int64_t y);
+  int64_t plane() const { return plane_; }  // floats from plane to plane
+  const YuvCoefficients& yuv() const { return yuv_; }
 
  private:
-  const uint8_t* luma(int64_t y);
   void chroma(int64_t y);
 
   const FrameImage& image_;
   const FramesSimd& simd_;
   YuvCoefficients yuv_{};
   int slots_;
-  int64_t x0_ = 0, n_ = 0, plane_ = 0, slot_bytes_ = 0, chroma_key_ = -1;
-  int64_t* tags_;  // which row a slot holds, -1 none
+  int64_t x0_ = 0, n_ = 0, lead_ = 0, plane_ = 0, slot_bytes_ = 0;
+  int64_t chroma_key_ = -1;  // the row that u_ and v_ hold
+  int64_t* tags_;            // which row a slot holds, -1 none
   uint8_t* ring_;
-  uint8_t* tail_;  // a copy of a row that ends too near to the end of the picture's memory
+  uint8_t* tails_;  // copies of luma rows that end too near to the end of the picture's memory
   int16_t *u_, *v_;
 };
 

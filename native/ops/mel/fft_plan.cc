@@ -5,28 +5,31 @@
 namespace cinefuse {
 namespace {
 
+// The factors of n in the order of the stages, as measured: a stage with few legs first, while these lie far
+// apart; eights last, where everything is at hand; radices without code of their own at the very end, so that
+// the first stage can be fed with samples.
 std::vector<int> radices(int n) {
   std::vector<int> result;
-  int twos = 0;
-  while (n % 2 == 0) {
-    n /= 2;
-    ++twos;
-  }
-  // Eights, and one 16, 4 or 2 for what is left; 16 only in front, where it saves a trip through the large
-  // buffer.
-  if (twos % 3 == 1 && twos >= 4) {
-    result.push_back(16);
-    twos -= 4;
-  }
-  for (; twos >= 3; twos -= 3) result.push_back(8);
-  if (twos > 0) result.push_back(1 << twos);
-  for (int factor = 3; n > 1; factor += 2) {
+  const auto divide = [&](int factor) {
     for (; n % factor == 0; n /= factor) result.push_back(factor);
-  }
+  };
+  divide(5);
+  divide(3);
+  int twos = 0;
+  for (; n % 2 == 0; n /= 2) ++twos;
+  const auto push = [&](int bits) {
+    result.push_back(1 << bits);
+    twos -= bits;
+  };
+  if (result.empty() && twos >= 2 && twos != 3) push(2);
+  if (twos == 1) push(1);
+  while (twos % 3 != 0) push(2);
+  while (twos > 0) push(3);
+  for (int factor = 7; n > 1; factor += 2) divide(factor);
   return result;
 }
 
-bool has_own_code(int radix) { return radix <= 5 || radix == 8 || radix == 16; }
+bool has_own_code(int radix) { return radix <= 5 || radix == 8; }
 
 }  // namespace
 

@@ -102,32 +102,6 @@ struct Dft<8> {
   }
 };
 
-template <>
-struct Dft<16> {
-  static CINEFUSE_INLINE void run(C* x) {
-    constexpr float c = 0.92387953251128675613f, s = 0.38268343236508977173f, h = 0.70710678118654752440f;
-    C a[4][4];  // [n mod 4][k mod 4]
-    for (int i = 0; i < 4; ++i) {
-      for (int j = 0; j < 4; ++j) a[i][j] = x[4 * j + i];
-      Dft<4>::run(a[i]);
-    }
-    a[1][1] = times(a[1][1], c, -s);
-    a[1][2] = times(a[1][2], h, -h);
-    a[1][3] = times(a[1][3], s, -c);
-    a[2][1] = times(a[2][1], h, -h);
-    a[2][2] = times_minus_i(a[2][2]);
-    a[2][3] = times(a[2][3], -h, -h);
-    a[3][1] = times(a[3][1], s, -c);
-    a[3][2] = times(a[3][2], -h, -h);
-    a[3][3] = times(a[3][3], -c, s);
-    for (int k = 0; k < 4; ++k) {
-      C b[4] = {a[0][k], a[1][k], a[2][k], a[3][k]};
-      Dft<4>::run(b);
-      for (int j = 0; j < 4; ++j) x[k + 4 * j] = b[j];
-    }
-  }
-};
-
 // One butterfly: R points `in_step` floats apart, transformed, times the twiddles, `out_step` floats apart.
 template <int R, bool Twiddled>
 CINEFUSE_INLINE void butterfly(const float* in, long in_step, float* out, long out_step, const float* tw) {
@@ -211,8 +185,6 @@ void run_stage(const FftTables& t, int s, long blocks, long l, long part, float*
       return stage<5>(blocks, l, part, z, t.twiddles[s]);
     case 8:
       return stage<8>(blocks, l, part, z, t.twiddles[s]);
-    case 16:
-      return stage<16>(blocks, l, part, z, t.twiddles[s]);
     default:
       return stage_any(t.radix[s], blocks, l, part, z, t.twiddles[s], t.roots[s]);
   }

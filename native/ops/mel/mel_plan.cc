@@ -114,8 +114,8 @@ MelPlan::MelPlan(const MelParams& given) : params(given) {
   t.fft = fft_->tables();
   t.where = t.fft.where;
   const int first = t.fft.stages ? t.fft.radix[0] : 1;
-  t.fused = t.even && smooth && t.fft.stages > 1 && (first <= 5 || first == 8 || first == 16) &&
-            t.points / first >= kMaxLanes / 2;
+  t.fused =
+      t.even && smooth && t.fft.stages > 1 && (first <= 5 || first == 8) && t.points / first >= kMaxLanes / 2;
   if (!t.fused) {
     // Frames arrive in natural order without gaps.
     fft_ = std::make_unique<FftPlan>(t.fft.n, false);

@@ -40,6 +40,8 @@ long first_not_finite(long n, const float* x) {
   return -1;
 }
 
+constexpr long kTileVectors = 8 * W;  // tiles of all legs of the first stage
+
 // tile: (W samples, W frames) = window * samples `at` .. `at` + W of every row
 CINEFUSE_INLINE void load_tile(const float* const* rows, const float* window, long at, float* tile) {
   V r[W];
@@ -90,10 +92,8 @@ void first_stage_any(const SpectrumTables& t, const float* const* rows, float* z
       return first_stage<4>(t, rows, z, tile);
     case 5:
       return first_stage<5>(t, rows, z, tile);
-    case 8:
-      return first_stage<8>(t, rows, z, tile);
     default:
-      return first_stage<16>(t, rows, z, tile);
+      return first_stage<8>(t, rows, z, tile);
   }
 }
 
@@ -143,12 +143,12 @@ void untangle(const SpectrumTables& t, const float* z, float* p) {
 
 long spectrum_floats(const SpectrumTables& t) {
   const long buffers = t.chirp ? 2 : 1;
-  return (buffers * t.fft.vectors + 16 * W) * W;
+  return (buffers * t.fft.vectors + kTileVectors) * W;
 }
 
 void spectrum(const SpectrumTables& t, const float* const* rows, float* scratch, float* p) {
   float* tile = scratch;
-  float* z = tile + 16 * W * W;
+  float* z = tile + kTileVectors * W;
   if (t.fused) {
     first_stage_any(t, rows, z, tile);
     fft_rest(t.fft, z);

@@ -141,6 +141,9 @@ function clipVision(options: {
 const MULTILINGUAL_MINILM_LANGUAGES =
   'ar bg ca cs da de el en es et fa fi fr gl gu he hi hr hu hy id it ja ka ko ku lt lv mk mn mr ms my nl no pl pt ro ru sk sl sq sr sv th tr uk ur vi zh';
 
+const AST_MEAN = -4.2677393;
+const AST_STD = 4.5689974;
+
 /**
  * Encoders that can be fetched on request. Names of inputs and outputs, sizes and licences are as the models' pages and
  * exports have them; the graph itself is held against its spec when it is loaded, so a difference is an error, never
@@ -280,7 +283,7 @@ export const PRESETS: readonly Preset[] = [
           nFft: 1024,
           winLength: 1024,
           hopLength: 480,
-          center: true,
+          window: 'hann',
           padMode: 'reflect',
           power: 2,
           nMels: 64,
@@ -288,8 +291,7 @@ export const PRESETS: readonly Preset[] = [
           fMax: 14_000,
           melScale: 'slaney',
           norm: 'slaney',
-          amin: 1e-10,
-          topDb: null,
+          scaling: { kind: 'db', amin: 1e-10, topDb: null },
         },
         featureScale: 1,
         featureOffset: 0,
@@ -300,6 +302,44 @@ export const PRESETS: readonly Preset[] = [
       },
       pooling: 'none',
       normalize: true,
+    },
+  },
+  {
+    name: 'ast-audioset',
+    use: 'music and sound in general: scores of 527 AudioSet classes, windows of 10.24 s',
+    repository: 'Xenova/ast-finetuned-audioset-10-10-0.4593',
+    revision: 'main',
+    files: [{ path: 'onnx/model_quantized.onnx' }],
+    megabytes: 91,
+    licence: 'BSD-3-Clause',
+    commercialUse: true,
+    spec: {
+      specVersion: 1,
+      name: 'ast-audioset',
+      version: 'main',
+      modality: 'audio',
+      file: 'onnx/model_quantized.onnx',
+      inputs: { audio: 'input_values' },
+      output: 'logits',
+      dim: 527,
+      maxBatch: 2,
+      licence: 'BSD-3-Clause',
+      source: 'Hugging Face hub, Xenova/ast-finetuned-audioset-10-10-0.4593',
+      frontEnd: {
+        kind: 'mel',
+        sampleRate: 16_000,
+        sampleScale: 1,
+        mel: { convention: 'kaldi', nMels: 128, fMin: 20, fMax: 8000, window: 'hann' },
+        // (x - AST_MEAN) / (2 AST_STD)
+        featureScale: 1 / (2 * AST_STD),
+        featureOffset: -AST_MEAN / (2 * AST_STD),
+        windowFrames: 1024,
+        hopFrames: 1024,
+        axes: ['batch', 'frames', 'mels'],
+        tail: 'drop',
+      },
+      pooling: 'none',
+      normalize: false,
     },
   },
   {

@@ -109,29 +109,45 @@ const videoSchema = z.strictObject({
   normalize: z.boolean(),
 });
 
+/** As the operator `mel` has them: lib/ops/mel.ts says what each computes. */
 const melSchema = z.discriminatedUnion('convention', [
   z.strictObject({
     convention: z.literal('librosa'),
     nFft: count,
     winLength: count,
     hopLength: count,
-    center: z.boolean(),
-    padMode: z.enum(['zero', 'reflect']),
-    power: z.union([z.literal(1), z.literal(2)]),
+    window: z.enum(['hann', 'hamming', 'blackman', 'rectangular']),
+    /** 'none': frames start at multiples of hopLength; else they are centred there and the ends are padded so. */
+    padMode: z.enum(['none', 'zero', 'reflect', 'edge']),
+    /** Of the magnitude. */
+    power: z.number().positive(),
     nMels: count,
     fMin: z.number().nonnegative(),
     fMax: z.number().positive(),
     melScale: z.enum(['slaney', 'htk']),
-    norm: z.enum(['slaney', 'none']),
-    /** 10 log10(max(amin, S)), floored at its maximum over the clip - topDb. */
-    amin: z.number().positive(),
-    topDb: z.number().positive().nullable(),
+    norm: z.literal('slaney').nullable(),
+    scaling: z.discriminatedUnion('kind', [
+      /** 10 log10(max(amin, S)), raised to its maximum over the clip - topDb. */
+      z.strictObject({
+        kind: z.literal('db'),
+        amin: z.number().positive(),
+        topDb: z.number().positive().nullable(),
+      }),
+      /** log(max(amin, S + offset)). */
+      z.strictObject({
+        kind: z.literal('log'),
+        base: z.union([z.literal('e'), z.literal(10)]),
+        offset: z.number().nonnegative(),
+        amin: z.number().nonnegative(),
+      }),
+    ]),
   }),
   z.strictObject({
     convention: z.literal('kaldi'),
     nMels: count,
     fMin: z.number().nonnegative(),
-    fMax: z.number(),
+    fMax: z.number().positive(),
+    window: z.enum(['povey', 'hann', 'hamming', 'blackman', 'rectangular']),
   }),
 ]);
 

@@ -85,7 +85,7 @@ export function packChunks(
   /** The span as one chunk, or halves of it that fit. */
   const fitting = (span: TextSpan): Chunk[] => {
     const ids = encode(text.slice(span.start, span.end));
-    if (ids.length <= maxTokens || span.end - span.start < 2)
+    if (ids.length <= maxTokens || isOneCharacter(text, span))
       return [{ ...span, ids: ids.slice(0, maxTokens) }];
     const cut = halve(text, span);
     return [trimmed(text, { start: span.start, end: cut }), trimmed(text, { start: cut, end: span.end })]

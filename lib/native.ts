@@ -304,14 +304,25 @@ export interface NativeAddon {
     outC: Float32Array | undefined,
     outAlpha: Float32Array | undefined,
   ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
-  crossAttention(
+  crossAttentionPrepare(
     exec: NativeExec,
     cancel: NativeCancel,
-    sizes: readonly number[],
+    width: number,
+    contextWidth: number,
+    heads: number,
+    ff: number,
+    weights: readonly Float32Array[],
+  ): NativeResult<NativeHandle>;
+  crossAttentionRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    batch: number,
+    queries: number,
+    keys: number,
     x: Float32Array,
     context: Float32Array,
     present: Uint8Array | undefined,
-    weights: readonly Float32Array[],
     giveAlpha: boolean,
     outY: Float32Array | undefined,
     outAlpha: Float32Array | undefined,

@@ -1,6 +1,7 @@
+import type { NativeHandle } from '../native.js';
 import { type ExecOptions, execute } from './exec.js';
 import type { AttentionOptions, AttentionResult } from './modality_attention.js';
-import { rowsOf } from './prepared.js';
+import { Prepared, rowsOf } from './prepared.js';
 
 export interface TemporalAttentionInput {
   /** (batch, keyDim) */
@@ -155,22 +156,11 @@ export async function spatialAttention(
   return { c, alpha };
 }
 
-export interface CrossAttentionInput {
-  /** (batch, queries, width): what attends */
-  x: Float32Array;
-  /** (batch, keys, contextWidth): what is attended to */
-  context: Float32Array;
-  queries: number;
-  keys: number;
+export interface CrossAttentionLayer {
   width: number;
   contextWidth: number;
   /** Divides width. */
   heads: number;
-  /** (batch, keys); 0 is absent. Default: all are present. */
-  present?: Uint8Array | undefined;
-}
-
-export interface CrossAttentionWeights {
   /** (width, width), (width) */
   Wq: Float32Array;
   bq: Float32Array;
@@ -182,19 +172,30 @@ export interface CrossAttentionWeights {
   /** (width, width), (width) */
   Wo: Float32Array;
   bo: Float32Array;
+  /** What makes the attention a transformer block. Default: none. */
+  block?: {
+    /** Layer norm after the attention, each (width). */
+    norm1: { weight: Float32Array; bias: Float32Array };
+    /** (ff, width), (ff) */
+    W1: Float32Array;
+    b1: Float32Array;
+    /** (width, ff), (width) */
+    W2: Float32Array;
+    b2: Float32Array;
+    /** Layer norm at the end, each (width). */
+    norm2: { weight: Float32Array; bias: Float32Array };
+  };
 }
 
-export interface CrossBlockWeights extends CrossAttentionWeights {
-  /** Layer norm after the attention, each (width). */
-  norm1: { weight: Float32Array; bias: Float32Array };
-  /** (ff, width), (ff) */
-  W1: Float32Array;
-  b1: Float32Array;
-  /** (width, ff), (width) */
-  W2: Float32Array;
-  b2: Float32Array;
-  /** Layer norm at the end, each (width). */
-  norm2: { weight: Float32Array; bias: Float32Array };
+export interface CrossAttentionInput {
+  /** (batch, queries, width): what attends */
+  x: Float32Array;
+  /** (batch, keys, contextWidth): what is attended to */
+  context: Float32Array;
+  queries: number;
+  keys: number;
+  /** (batch, keys); 0 is absent. Default: all are present. */
+  present?: Uint8Array | undefined;
 }
 
 export interface CrossAttentionOptions extends ExecOptions {
@@ -212,69 +213,76 @@ export interface CrossAttentionResult {
 }
 
 /**
- * Multi-head attention of one modality to another: α_h = softmax(Q_h K_hᵀ / √(width/heads)), y = [α_h V_h] Woᵀ + bo,
- * with Q = x Wqᵀ + bq, K = ctx Wkᵀ + bk, V = ctx Wvᵀ + bv.
+ * Multi-head attention of one modality to another, its weights made ready once:
  *
- * @returns y (batch, queries, width). Absent keys have weight exactly 0 and may hold anything; with none present y is
- *   bo.
- * @throws ShapeError ERR_SHAPE  arrays that do not fit each other, heads that do not divide the width
+ *   Q = x Wqᵀ + bq, K = ctx Wkᵀ + bk, V = ctx Wvᵀ + bv,   α_h = softmax(Q_h K_hᵀ / √(width/heads))
+ *   y = [α_1 V_1 … α_H V_H] Woᵀ + bo
  *
- * Within 5e-6 of the largest value of float64 on the golden vectors. Source: Vaswani et al. 2017.
+ * and with a block, norms after the sums and eps 1e-5: u = LN(x + y), y ← LN(u + W2 relu(W1 u + b1) + b2).
+ *
+ * Within 5e-6 (with a block 1e-5) of the largest value of float64 on the golden vectors, any instruction set; a row of
+ * the batch has the same result alone. Source: Vaswani et al. 2017; between modalities: Tsai et al. 2019.
  */
-export async function crossAttention(
-  input: CrossAttentionInput,
-  weights: CrossAttentionWeights,
-  options: CrossAttentionOptions = {},
-): Promise<CrossAttentionResult> {
-  return cross(input, 0, attentionWeights(weights), options);
-}
+export class CrossAttention extends Prepared {
+  readonly width: number;
+  readonly contextWidth: number;
+  readonly heads: number;
 
-/**
- * `crossAttention` as a transformer block, norms after the sums: u = LN(x + attention), y = LN(u + W2 relu(W1 u + b1)
- * + b2), eps 1e-5.
- *
- * @throws as crossAttention
- *
- * Within 1e-5 of the largest value of float64 on the golden vectors. Source: Vaswani et al. 2017; Tsai et al. 2019.
- */
-export async function crossBlock(
-  input: CrossAttentionInput,
-  weights: CrossBlockWeights,
-  options: CrossAttentionOptions = {},
-): Promise<CrossAttentionResult> {
-  const { norm1, W1, b1, W2, b2, norm2 } = weights;
-  const list = [norm1.weight, norm1.bias, W1, b1, W2, b2, norm2.weight, norm2.bias];
-  return cross(input, b1.length, [...attentionWeights(weights), ...list], options);
-}
+  private constructor(handle: NativeHandle, { width, contextWidth, heads }: CrossAttentionLayer) {
+    super(handle);
+    this.width = width;
+    this.contextWidth = contextWidth;
+    this.heads = heads;
+  }
 
-function attentionWeights({ Wq, bq, Wk, bk, Wv, bv, Wo, bo }: CrossAttentionWeights): Float32Array[] {
-  return [Wq, bq, Wk, bk, Wv, bv, Wo, bo];
-}
+  /**
+   * Copies the weights into the order in which they are read.
+   * @throws ShapeError ERR_SHAPE  a weight of another length than the widths give, heads that do not divide the width
+   * @throws BackendError ERR_MEMORY
+   */
+  static async create(layer: CrossAttentionLayer, options?: ExecOptions): Promise<CrossAttention> {
+    const { width, contextWidth, heads, Wq, bq, Wk, bk, Wv, bv, Wo, bo, block } = layer;
+    const weights = [Wq, bq, Wk, bk, Wv, bv, Wo, bo];
+    if (block) {
+      const { norm1, W1, b1, W2, b2, norm2 } = block;
+      weights.push(norm1.weight, norm1.bias, W1, b1, W2, b2, norm2.weight, norm2.bias);
+    }
+    const ff = block ? block.b1.length : 0;
+    const handle = await execute(options, (addon, exec, cancel) =>
+      addon.crossAttentionPrepare(exec, cancel, width, contextWidth, heads, ff, weights),
+    );
+    return new CrossAttention(handle, layer);
+  }
 
-async function cross(
-  input: CrossAttentionInput,
-  ff: number,
-  weights: Float32Array[],
-  options: CrossAttentionOptions,
-): Promise<CrossAttentionResult> {
-  const { x, context, queries, keys, width, contextWidth, heads, present } = input;
-  const sizes = [rowsOf(x, queries * width), queries, keys, width, contextWidth, heads, ff];
-  const { out } = options;
-  const [y, alpha] = await execute(options, (addon, exec, cancel) =>
-    addon.crossAttention(
-      exec,
-      cancel,
-      sizes,
-      x,
-      context,
-      present,
-      weights,
-      options.weights ?? false,
-      out?.y,
-      out?.alpha,
-    ),
-  );
-  return { y, alpha };
+  /**
+   * @returns y (batch, queries, width). Absent keys have weight exactly 0 and may hold anything; with none present the
+   *   attention's part is bo.
+   * @throws ShapeError ERR_SHAPE  arrays that do not fit each other
+   * @throws DisposedError ERR_DISPOSED
+   */
+  async run(input: CrossAttentionInput, options: CrossAttentionOptions = {}): Promise<CrossAttentionResult> {
+    const { handle } = this;
+    const { x, context, queries, keys, present } = input;
+    const batch = rowsOf(x, queries * this.width);
+    const { out, weights = false } = options;
+    const [y, alpha] = await execute(options, (addon, exec, cancel) =>
+      addon.crossAttentionRun(
+        exec,
+        cancel,
+        handle,
+        batch,
+        queries,
+        keys,
+        x,
+        context,
+        present,
+        weights,
+        out?.y,
+        out?.alpha,
+      ),
+    );
+    return { y, alpha };
+  }
 }
 
 /** A copy: the addon checks lengths before it starts, and what it indexes with must not change after that. */

@@ -9,7 +9,8 @@ namespace cinefuse {
 Napi::Value activation_node(const Napi::CallbackInfo& info);
 Napi::Value additive_attention_node(const Napi::CallbackInfo& info);
 Napi::Value create_fusion_network_node(const Napi::CallbackInfo& info);
-Napi::Value cross_attention_node(const Napi::CallbackInfo& info);
+Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info);
+Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value frames_node(const Napi::CallbackInfo& info);
 Napi::Value frames_size_node(const Napi::CallbackInfo& info);
 Napi::Value fusion_network_node(const Napi::CallbackInfo& info);
@@ -68,7 +69,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("activation", guarded<activation_node>(env, "activation"));
   exports.Set("additiveAttention", guarded<additive_attention_node>(env, "additiveAttention"));
   exports.Set("createFusionNetwork", guarded<create_fusion_network_node>(env, "createFusionNetwork"));
-  exports.Set("crossAttention", guarded<cross_attention_node>(env, "crossAttention"));
+  exports.Set("crossAttentionPrepare", guarded<cross_attention_prepare_node>(env, "crossAttentionPrepare"));
+  exports.Set("crossAttentionRun", guarded<cross_attention_run_node>(env, "crossAttentionRun"));
   exports.Set("frames", guarded<frames_node>(env, "frames"));
   exports.Set("framesSize", guarded<frames_size_node>(env, "framesSize"));
   exports.Set("fusionNetwork", guarded<fusion_network_node>(env, "fusionNetwork"));

@@ -1,9 +1,9 @@
 import test from 'ava';
 import {
   additiveAttention,
+  CrossAttention,
   type CrossAttentionInput,
-  crossAttention,
-  crossBlock,
+  type CrossAttentionLayer,
   spatialAttention,
   temporalAttention,
 } from '../../lib/ops/index.js';
@@ -28,29 +28,37 @@ const close = (got: ArrayLike<number>, at: number, want: ArrayLike<number>, tole
   Array.from(want).every((v, i) => Math.abs(got[at + i]! - v) <= tolerance * Math.max(1, Math.abs(v)));
 
 /** A multi-head attention case at a given offset of all its arrays. */
-function crossCase(c: GoldenCase, offset: number) {
-  const { queries, keys, width, contextWidth, heads } = {
-    queries: c.config.Tq as number,
-    keys: c.config.Tk as number,
-    width: c.config.E as number,
-    contextWidth: c.config.Ek as number,
-    heads: c.config.heads as number,
-  };
+function crossCase(
+  c: GoldenCase,
+  offset: number,
+): { layer: CrossAttentionLayer; input: CrossAttentionInput } {
+  const { Tq, Tk, E, Ek, heads } = c.config as Record<string, number>;
   const at = (field: string) => f32(c, field, offset);
-  const present = tensorOf(c, 'present').data as Uint8Array;
-  return {
-    input: { x: at('x'), context: at('ctx'), queries, keys, width, contextWidth, heads, present },
-    weights: {
-      Wq: at('Wq'),
-      bq: at('bq'),
-      Wk: at('Wk'),
-      bk: at('bk'),
-      Wv: at('Wv'),
-      bv: at('bv'),
-      Wo: at('Wo'),
-      bo: at('bo'),
-    },
+  const layer: CrossAttentionLayer = {
+    width: E!,
+    contextWidth: Ek!,
+    heads: heads!,
+    Wq: at('Wq'),
+    bq: at('bq'),
+    Wk: at('Wk'),
+    bk: at('bk'),
+    Wv: at('Wv'),
+    bv: at('bv'),
+    Wo: at('Wo'),
+    bo: at('bo'),
   };
+  if (c.config.kind === 'cross_block') {
+    layer.block = {
+      norm1: { weight: at('ln1_g'), bias: at('ln1_b') },
+      W1: at('W1'),
+      b1: at('b1'),
+      W2: at('W2'),
+      b2: at('b2'),
+      norm2: { weight: at('ln2_g'), bias: at('ln2_b') },
+    };
+  }
+  const present = tensorOf(c, 'present').data as Uint8Array;
+  return { layer, input: { x: at('x'), context: at('ctx'), queries: Tq!, keys: Tk!, present } };
 }
 
 for (const { label, exec } of ways()) {
@@ -62,25 +70,12 @@ for (const { label, exec } of ways()) {
       for (const offset of [0, 1, 3]) {
         const at = (field: string) => f32(c, field, offset);
         if (kind === 'cross_mha' || kind === 'cross_block') {
-          const { input, weights } = crossCase(c, offset);
-          if (kind === 'cross_mha') {
-            const { y, alpha } = await crossAttention(input, weights, { ...exec, weights: true });
-            assertGolden(t, c, 'y', y, label);
-            assertGolden(t, c, 'alpha', alpha, label);
-          } else {
-            const block = {
-              ...weights,
-              norm1: { weight: at('ln1_g'), bias: at('ln1_b') },
-              W1: at('W1'),
-              b1: at('b1'),
-              W2: at('W2'),
-              b2: at('b2'),
-              norm2: { weight: at('ln2_g'), bias: at('ln2_b') },
-            };
-            const { y, alpha } = await crossBlock(input, block, exec);
-            assertGolden(t, c, 'y', y, label);
-            t.is(alpha.length, 0);
-          }
+          const { layer, input } = crossCase(c, offset);
+          using cross = await CrossAttention.create(layer, exec);
+          const { y, alpha } = await cross.run(input, { ...exec, weights: kind === 'cross_mha' });
+          assertGolden(t, c, 'y', y, label);
+          if (kind === 'cross_mha') assertGolden(t, c, 'alpha', alpha, label);
+          else t.is(alpha.length, 0);
           continue;
         }
         let result: { c: Float32Array; alpha: Float32Array };
@@ -230,7 +225,10 @@ for (const { label, exec } of ways()) {
   test(`cross: the order of keys does not matter, absent ones are not seen ${label}`, async (t) => {
     const [batch, queries, keys, width, contextWidth, heads] = [3, 7, 19, 24, 10, 3];
     const scaled = (n: number, seed: number) => randomF32(n, seed).map((v) => v / Math.sqrt(width));
-    const weights = {
+    using cross = await CrossAttention.create({
+      width,
+      contextWidth,
+      heads,
       Wq: scaled(width * width, 1),
       bq: scaled(width, 2),
       Wk: scaled(width * contextWidth, 3),
@@ -239,7 +237,7 @@ for (const { label, exec } of ways()) {
       bv: scaled(width, 6),
       Wo: scaled(width * width, 7),
       bo: scaled(width, 8),
-    };
+    });
     const present = Uint8Array.from({ length: batch * keys }, (_, i) => (i < keys ? 0 : i % 3 ? 1 : 0));
     const context = randomF32(batch * keys * contextWidth, 10);
     for (let i = 0; i < present.length; i++)
@@ -249,13 +247,10 @@ for (const { label, exec } of ways()) {
       context,
       queries,
       keys,
-      width,
-      contextWidth,
-      heads,
       present,
     };
-    const { y, alpha } = await crossAttention(input, weights, { ...exec, weights: true });
-    for (let q = 0; q < queries; q++) t.deepEqual(y.slice(q * width, (q + 1) * width), weights.bo);
+    const { y, alpha } = await cross.run(input, { ...exec, weights: true });
+    for (let q = 0; q < queries; q++) t.deepEqual(y.slice(q * width, (q + 1) * width), scaled(width, 8));
     for (let i = 0; i < batch * heads * queries; i++) {
       const sum = alpha.subarray(i * keys, (i + 1) * keys).reduce((a, b) => a + b, 0);
       t.true(Math.abs(sum - (i < heads * queries ? 0 : 1)) < 1e-5);
@@ -266,7 +261,7 @@ for (const { label, exec } of ways()) {
       turned.context.set(context.subarray(i * contextWidth, (i + 1) * contextWidth), to * contextWidth);
       turned.present[to] = present[i]!;
     }
-    const other = await crossAttention(turned, weights, exec);
+    const other = await cross.run(turned, exec);
     t.true(close(other.y, 0, y));
     const one = {
       ...input,
@@ -274,7 +269,7 @@ for (const { label, exec } of ways()) {
       context: context.subarray(2 * keys * contextWidth),
       present: present.subarray(2 * keys),
     };
-    t.deepEqual((await crossAttention(one, weights, exec)).y, y.slice(2 * queries * width));
+    t.deepEqual((await cross.run(one, exec)).y, y.slice(2 * queries * width));
   });
 }
 
@@ -283,16 +278,10 @@ test('bad input: typed errors that name the field', async (t) => {
   const temporal = { query: f(4), keys: f(12), values: f(6), steps: 3, keyDim: 2, valueDim: 1 };
   const additive = { x: f(12), steps: 3, dim: 2, W: f(8), b: f(4), w: f(4) };
   const spatial = { x: f(24), channels: 2, height: 3, width: 4, w: f(2) };
-  const cross: CrossAttentionInput = {
-    x: f(8),
-    context: f(9),
-    queries: 2,
-    keys: 3,
+  const layer: CrossAttentionLayer = {
     width: 4,
     contextWidth: 3,
     heads: 2,
-  };
-  const weights = {
     Wq: f(16),
     bq: f(4),
     Wk: f(12),
@@ -303,7 +292,6 @@ test('bad input: typed errors that name the field', async (t) => {
     bo: f(4),
   };
   const block = {
-    ...weights,
     norm1: { weight: f(4), bias: f(4) },
     W1: f(20),
     b1: f(5),
@@ -311,6 +299,11 @@ test('bad input: typed errors that name the field', async (t) => {
     b2: f(4),
     norm2: { weight: f(4), bias: f(4) },
   };
+  const cross = await CrossAttention.create(layer);
+  const input: CrossAttentionInput = { x: f(8), context: f(9), queries: 2, keys: 3 };
+  const disposed = await CrossAttention.create({ ...layer, block });
+  t.is((await disposed.run(input)).y.length, 8);
+  disposed.dispose();
   const cases: [() => Promise<unknown>, ExpectedError][] = [
     [() => temporalAttention({ ...temporal, keys: f(11) }), { code: 'ERR_SHAPE', field: 'keys' }],
     [() => temporalAttention({ ...temporal, values: f(7) }), { code: 'ERR_SHAPE', field: 'values' }],
@@ -343,19 +336,23 @@ test('bad input: typed errors that name the field', async (t) => {
     [() => spatialAttention({ ...spatial, w: f(3) }), { code: 'ERR_SHAPE', field: 'w' }],
     [() => spatialAttention({ ...spatial, x: f(25) }), { code: 'ERR_SHAPE', field: 'x' }],
     [() => spatialAttention({ ...spatial, b: Number.POSITIVE_INFINITY }), { code: 'ERR_INPUT_VALUE' }],
-    [() => crossAttention({ ...cross, heads: 3 }, weights), { code: 'ERR_SHAPE', field: 'heads' }],
-    [() => crossAttention({ ...cross, context: f(8) }, weights), { code: 'ERR_SHAPE', field: 'context' }],
+    [() => CrossAttention.create({ ...layer, heads: 3 }), { code: 'ERR_SHAPE', field: 'heads' }],
+    [() => CrossAttention.create({ ...layer, Wv: f(11) }), { code: 'ERR_SHAPE', field: 'Wv' }],
     [
-      () => crossAttention({ ...cross, present: new Uint8Array(2) }, weights),
-      { code: 'ERR_SHAPE', field: 'present' },
+      () => CrossAttention.create({ ...layer, block: { ...block, W2: f(19) } }),
+      { code: 'ERR_SHAPE', field: 'block.W2' },
     ],
-    [() => crossAttention(cross, { ...weights, Wv: f(11) }), { code: 'ERR_SHAPE', field: 'Wv' }],
-    [() => crossBlock(cross, { ...block, W2: f(19) }), { code: 'ERR_SHAPE', field: 'W2' }],
     [
-      () => crossBlock(cross, { ...block, norm2: { weight: f(4), bias: f(5) } }),
-      { code: 'ERR_SHAPE', field: 'norm2.bias' },
+      () => CrossAttention.create({ ...layer, block: { ...block, norm2: { weight: f(4), bias: f(5) } } }),
+      { code: 'ERR_SHAPE', field: 'block.norm2.bias' },
     ],
-    [() => crossAttention(cross, weights, { signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' }],
+    [() => cross.run({ ...input, context: f(8) }), { code: 'ERR_SHAPE', field: 'context' }],
+    [() => cross.run({ ...input, x: f(9) }), { code: 'ERR_SHAPE', field: 'x' }],
+    [() => cross.run({ ...input, keys: 0 }), { code: 'ERR_SHAPE', field: 'keys' }],
+    [() => cross.run({ ...input, present: new Uint8Array(2) }), { code: 'ERR_SHAPE', field: 'present' }],
+    [() => cross.run(input, { out: { y: f(7) } }), { code: 'ERR_SHAPE', field: 'out.y' }],
+    [() => cross.run(input, { signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' }],
+    [() => disposed.run(input), { name: 'DisposedError', code: 'ERR_DISPOSED' }],
   ];
   for (const [call, expected] of cases) await throwsTyped(t, call, expected);
 });

@@ -35,7 +35,7 @@ void require_finite(float x, const char* field) {
 void temporal_cpu(const TemporalParams& params, const Exec& exec);
 void additive_cpu(const AdditiveParams& params, const Exec& exec);
 void spatial_cpu(const SpatialParams& params, const Exec& exec);
-void cross_cpu(const CrossParams& params, const Exec& exec);
+void cross_cpu(const CrossAttention& layer, const CrossParams& params, const Exec& exec);
 
 void temporal_check(const TemporalParams& p, size_t q, size_t keys, size_t values, size_t lengths) {
   require_size(p.batch, 0, "batch");
@@ -75,10 +75,7 @@ void spatial_check(const SpatialParams& p, size_t x, size_t query) {
   }
 }
 
-void cross_check(const CrossParams& p) {
-  require_size(p.batch, 0, "batch");
-  require_size(p.queries, 1, "queries");
-  require_size(p.keys, 1, "keys");
+void cross_check(const CrossWeights& p) {
   require_size(p.width, 1, "width");
   require_size(p.context_width, 1, "contextWidth");
   require_size(p.ff, 0, "ff");
@@ -87,9 +84,49 @@ void cross_check(const CrossParams& p) {
                    static_cast<long long>(p.width), static_cast<long long>(p.heads));
 }
 
+CrossAttention cross_prepare(const CrossWeights& p, const Exec& exec) {
+  const auto vector = [](const float* data, int64_t size) { return std::vector<float>(data, data + size); };
+  CrossAttention layer;
+  layer.width = p.width;
+  layer.context_width = p.context_width;
+  layer.heads = p.heads;
+  layer.ff = p.ff;
+  layer.Wq = PackedMatrix::pack(exec, p.Wq, p.width, p.width);
+  layer.Wkv = PackedMatrix(p.context_width, 2 * p.width);
+  layer.Wkv.fill(0, p.width, p.Wk, p.context_width, 1);
+  layer.Wkv.fill(p.width, p.width, p.Wv, p.context_width, 1);
+  layer.Wo = PackedMatrix::pack(exec, p.Wo, p.width, p.width);
+  layer.bq = vector(p.bq, p.width);
+  layer.bkv = vector(p.bk, p.width);
+  layer.bkv.insert(layer.bkv.end(), p.bv, p.bv + p.width);
+  layer.bo = vector(p.bo, p.width);
+  if (p.ff == 0) return layer;
+  layer.W1 = PackedMatrix::pack(exec, p.W1, p.ff, p.width);
+  layer.W2 = PackedMatrix::pack(exec, p.W2, p.width, p.ff);
+  layer.b1 = vector(p.b1, p.ff);
+  layer.b2 = vector(p.b2, p.width);
+  layer.gain1 = vector(p.gain1, p.width);
+  layer.shift1 = vector(p.shift1, p.width);
+  layer.gain2 = vector(p.gain2, p.width);
+  layer.shift2 = vector(p.shift2, p.width);
+  return layer;
+}
+
+void cross_check_rows(const CrossAttention& layer, const CrossParams& p, size_t x, size_t ctx,
+                      size_t present) {
+  require_size(p.batch, 0, "batch");
+  require_size(p.queries, 1, "queries");
+  require_size(p.keys, 1, "keys");
+  require_length(x, p.batch * p.queries * layer.width, "x", "(batch, queries, width)");
+  require_length(ctx, p.batch * p.keys * layer.context_width, "context", "(batch, keys, contextWidth)");
+  if (p.present) require_length(present, p.batch * p.keys, "present", "(batch, keys)");
+}
+
 void temporal(const TemporalParams& params, const Exec& exec) { temporal_cpu(params, exec); }
 void additive(const AdditiveParams& params, const Exec& exec) { additive_cpu(params, exec); }
 void spatial(const SpatialParams& params, const Exec& exec) { spatial_cpu(params, exec); }
-void cross(const CrossParams& params, const Exec& exec) { cross_cpu(params, exec); }
+void cross(const CrossAttention& layer, const CrossParams& params, const Exec& exec) {
+  cross_cpu(layer, params, exec);
+}
 
 }  // namespace cinefuse

@@ -14,6 +14,7 @@
 // Source: Bahdanau et al. 2015 (additive); Vaswani et al. 2017 (scaled dot product, multi-head, block).
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "../../core/exec.h"
 #include "../../core/gemm/gemm.h"
@@ -53,20 +54,37 @@ struct SpatialParams {
 void spatial_check(const SpatialParams& p, size_t x, size_t query);
 void spatial(const SpatialParams& params, const Exec& exec);
 
+// The weights of `cross`. Wq, Wo (width, width); Wk, Wv (width, context_width); with a block, ff > 0: W1 (ff,
+// width), W2 (width, ff), the norms' gains and shifts (width). Biases of the rows' number.
+struct CrossWeights {
+  int64_t width, context_width, heads, ff;
+  const float *Wq, *bq, *Wk, *bk, *Wv, *bv, *Wo, *bo;
+  const float *gain1, *shift1, *W1, *b1, *W2, *b2, *gain2, *shift2;
+};
+
+// Made ready once. Immutable: any number of calls may run on it at a time.
+struct CrossAttention {
+  int64_t width = 0, context_width = 0, heads = 0, ff = 0;
+  PackedMatrix Wq, Wkv, Wo, W1, W2;  // Wkv: the columns of K, then those of V
+  std::vector<float> bq, bkv, bo, b1, b2, gain1, shift1, gain2, shift2;
+  size_t bytes() const { return Wq.bytes() + Wkv.bytes() + Wo.bytes() + W1.bytes() + W2.bytes(); }
+};
+
 // x (batch, queries, width), ctx (batch, keys, context_width), present (batch, keys) bytes or null
-// -> y (batch, queries, width), alpha (batch, heads, queries, keys) or null.
-// Wq, Wo (width, width); Wk, Wv (width, context_width); W1 (ff, width), W2 (width, ff); ff = 0: no block.
+// -> y (batch, queries, width), alpha (batch, heads, queries, keys) or null
 struct CrossParams {
-  int64_t batch, queries, keys, width, context_width, heads, ff;
+  int64_t batch, queries, keys;
   const float *x, *ctx;
   const uint8_t* present;
-  const float *Wq, *bq, *Wk, *bk, *Wv, *bv, *Wo, *bo;
-  const float *ln1_g, *ln1_b, *W1, *b1, *W2, *b2, *ln2_g, *ln2_b;
   float *y, *alpha;
 };
-// Throws for sizes that cannot be; the arrays' own lengths are checked against cross_sizes().
-void cross_check(const CrossParams& p);
-void cross(const CrossParams& params, const Exec& exec);
+
+// Throws for sizes that cannot be; the arrays' own lengths are checked by name in sequence_attention_node.cc.
+void cross_check(const CrossWeights& weights);
+CrossAttention cross_prepare(const CrossWeights& weights, const Exec& exec);
+void cross_check_rows(const CrossAttention& layer, const CrossParams& p, size_t x, size_t ctx,
+                      size_t present);
+void cross(const CrossAttention& layer, const CrossParams& params, const Exec& exec);
 
 // Scores of n vectors on the calling thread, with W packed beforehand: for operators that contain this one.
 // e[t] = w . tanh(W x_t + b), x (n, d)

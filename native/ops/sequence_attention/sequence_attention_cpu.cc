@@ -85,62 +85,51 @@ void spatial_cpu(const SpatialParams& p, const Exec& exec) {
   });
 }
 
-void cross_cpu(const CrossParams& p, const Exec& exec) {
+void cross_cpu(const CrossAttention& layer, const CrossParams& p, const Exec& exec) {
   const AttendSimd& simd = attend_simd(exec.isa);
-  const int64_t width = p.width, head_width = width / p.heads;
-  const PackedMatrix Wq = PackedMatrix::pack(exec, p.Wq, width, width);
-  const PackedMatrix Wk = PackedMatrix::pack(exec, p.Wk, width, p.context_width);
-  const PackedMatrix Wv = PackedMatrix::pack(exec, p.Wv, width, p.context_width);
-  const PackedMatrix Wo = PackedMatrix::pack(exec, p.Wo, width, width);
-  const PackedMatrix W1 = p.ff ? PackedMatrix::pack(exec, p.W1, p.ff, width) : PackedMatrix();
-  const PackedMatrix W2 = p.ff ? PackedMatrix::pack(exec, p.W2, width, p.ff) : PackedMatrix();
+  const int64_t width = layer.width, ff = layer.ff, head_width = width / layer.heads;
   const float scale = 1.f / __builtin_sqrtf(static_cast<float>(head_width));
-  const Exec single = one_thread(exec);
-  const Epilogue relu = activation_epilogue(p.b1, Activation::kRelu, 0.f, exec.isa);
-  const int64_t scratch_size = p.queries * (2 * width + p.ff) + 2 * p.keys * width + p.keys;
-
-  const auto normalise = [&](float* rows, const float* gain, const float* shift) {
+  // One row of the batch: the products inside share out their own work. Several: each on its thread.
+  const Exec inner = p.batch > 1 ? one_thread(exec) : exec;
+  const int64_t scratch = p.queries * (2 * width + ff) + 2 * p.keys * width + p.keys;
+  const auto normalise = [&](float* rows, const std::vector<float>& gain, const std::vector<float>& shift) {
     for (int64_t r = 0; r < p.queries; ++r) {
-      layer_norm_row(width, 1e-5f, rows + r * width, gain, shift, rows + r * width, exec.isa);
+      layer_norm_row(width, 1e-5f, rows + r * width, gain.data(), shift.data(), rows + r * width, exec.isa);
     }
   };
   parallel_for(exec, static_cast<int>(p.batch), [&](int row) {
     const float* const x = p.x + row * p.queries * width;
-    const float* const ctx = p.ctx + row * p.keys * p.context_width;
+    const float* const ctx = p.ctx + row * p.keys * layer.context_width;
     const uint8_t* const present = p.present ? p.present + row * p.keys : nullptr;
     float* const y = p.y + row * p.queries * width;
-    float* const q = thread_scratch(kScratch, static_cast<size_t>(scratch_size));
+    float* const q = thread_scratch(kScratch, static_cast<size_t>(scratch));
     float* const attended = q + p.queries * width;
     float* const hidden = attended + p.queries * width;
-    float* const keys = hidden + p.queries * p.ff;
-    float* const values = keys + p.keys * width;
-    float* const weights_row = values + p.keys * width;
-    const MatrixRows context{ctx, p.context_width, present, 1};
-    gemm(single, p.queries, {x, width}, Wq, {p.bq}, q, width);
-    gemm(single, p.keys, context, Wk, {p.bk}, keys, width);
-    gemm(single, p.keys, context, Wv, {p.bv}, values, width);
-    for (int64_t head = 0; head < p.heads; ++head) {
-      const int64_t column = head * head_width;
+    float* const kv = hidden + p.queries * ff;  // K and V of a step beside each other
+    float* const weights_row = kv + 2 * p.keys * width;
+    gemm(inner, p.queries, {x, width}, layer.Wq, {layer.bq.data()}, q, width);
+    gemm(inner, p.keys, {ctx, layer.context_width, present, 1}, layer.Wkv, {layer.bkv.data()}, kv, 2 * width);
+    for (int64_t head = 0; head < layer.heads; ++head) {
+      const float* const keys = kv + head * head_width;
       for (int64_t t = 0; t < p.queries; ++t) {
+        const int64_t at = t * width + head * head_width;
         float* const weights =
-            p.alpha ? p.alpha + ((row * p.heads + head) * p.queries + t) * p.keys : weights_row;
-        simd.dots(p.keys, head_width, scale, 0.f, q + t * width + column, keys + column, width, weights);
+            p.alpha ? p.alpha + ((row * layer.heads + head) * p.queries + t) * p.keys : weights_row;
+        simd.dots(p.keys, head_width, scale, 0.f, q + at, keys, 2 * width, weights);
         simd.softmax(p.keys, present, weights);
-        simd.weighted_sum(p.keys, head_width, weights, values + column, width, attended + t * width + column);
+        simd.weighted_sum(p.keys, head_width, weights, keys + width, 2 * width, attended + at);
       }
     }
-    if (!p.ff) {
-      gemm(single, p.queries, {attended, width}, Wo, {p.bo}, y, width);
-      return;
-    }
-    float* const u = q;  // the queries are done with
-    gemm(single, p.queries, {attended, width}, Wo, {p.bo}, u, width);
+    float* const u = ff ? q : y;  // the queries are done with
+    gemm(inner, p.queries, {attended, width}, layer.Wo, {layer.bo.data()}, u, width);
+    if (!ff) return;
     simd.axpy(p.queries * width, 1.f, x, u);
-    normalise(u, p.ln1_g, p.ln1_b);
-    gemm(single, p.queries, {u, width}, W1, relu, hidden, p.ff);
-    gemm(single, p.queries, {hidden, p.ff}, W2, {p.b2}, y, width);
+    normalise(u, layer.gain1, layer.shift1);
+    gemm(inner, p.queries, {u, width}, layer.W1,
+         activation_epilogue(layer.b1.data(), Activation::kRelu, 0.f, exec.isa), hidden, ff);
+    gemm(inner, p.queries, {hidden, ff}, layer.W2, {layer.b2.data()}, y, width);
     simd.axpy(p.queries * width, 1.f, u, y);
-    normalise(y, p.ln2_g, p.ln2_b);
+    normalise(y, layer.gain2, layer.shift2);
   });
 }
 

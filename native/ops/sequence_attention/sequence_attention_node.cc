@@ -4,6 +4,8 @@
 namespace cinefuse {
 namespace {
 
+const HandleTag kCrossTag = {"CrossAttention"};
+
 size_t elements(int64_t a, int64_t b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
 
 }  // namespace
@@ -78,71 +80,81 @@ Napi::Value spatial_attention_node(const Napi::CallbackInfo& info) {
   return call.run([p](const Exec& exec) { spatial(p, exec); });
 }
 
-// crossAttention(exec, cancel, [batch, queries, keys, width, contextWidth, heads, ff], x, context, present?,
-// weights, giveAlpha, outY?, outAlpha?) -> [y, alpha (empty unless asked for)]
-Napi::Value cross_attention_node(const Napi::CallbackInfo& info) {
+// crossAttentionPrepare(exec, cancel, width, contextWidth, heads, ff, weights) -> handle
+Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info) {
   Call call(info);
-  const std::vector<int64_t> sizes = call.integers(2, "sizes");
-  CINEFUSE_REQUIRE(sizes.size() == 7, Code::kInputType, "sizes", "Expected 7 sizes, received %zu",
-                   sizes.size());
-  CrossParams p{};
-  p.batch = sizes[0];
-  p.queries = sizes[1];
-  p.keys = sizes[2];
-  p.width = sizes[3];
-  p.context_width = sizes[4];
-  p.heads = sizes[5];
-  p.ff = sizes[6];
+  CrossWeights p{};
+  p.width = call.integer(2, "width");
+  p.context_width = call.integer(3, "contextWidth");
+  p.heads = call.integer(4, "heads");
+  p.ff = call.integer(5, "ff");
   cross_check(p);
-  const int64_t e = p.width, ek = p.context_width, ff = p.ff;
+  const int64_t e = p.width, c = p.context_width, ff = p.ff;
   struct Array {
     const char* name;
     int64_t rows, cols;
     const float** to;
   };
-  const Array arrays[] = {{"Wq", e, e, &p.Wq},
-                          {"bq", e, 1, &p.bq},
-                          {"Wk", e, ek, &p.Wk},
-                          {"bk", e, 1, &p.bk},
-                          {"Wv", e, ek, &p.Wv},
-                          {"bv", e, 1, &p.bv},
-                          {"Wo", e, e, &p.Wo},
-                          {"bo", e, 1, &p.bo},
-                          {"norm1.weight", e, 1, &p.ln1_g},
-                          {"norm1.bias", e, 1, &p.ln1_b},
-                          {"W1", ff, e, &p.W1},
-                          {"b1", ff, 1, &p.b1},
-                          {"W2", e, ff, &p.W2},
-                          {"b2", e, 1, &p.b2},
-                          {"norm2.weight", e, 1, &p.ln2_g},
-                          {"norm2.bias", e, 1, &p.ln2_b}};
-  const auto require = [](size_t got, size_t expected, const char* field) {
-    CINEFUSE_REQUIRE(got == expected, Code::kShape, field, "Expected %zu elements for %s, received %zu",
-                     expected, field, got);
+  const Array arrays[] = {
+      {"Wq", e, e, &p.Wq},
+      {"bq", e, 1, &p.bq},
+      {"Wk", e, c, &p.Wk},
+      {"bk", e, 1, &p.bk},
+      {"Wv", e, c, &p.Wv},
+      {"bv", e, 1, &p.bv},
+      {"Wo", e, e, &p.Wo},
+      {"bo", e, 1, &p.bo},
+      {"block.norm1.weight", e, 1, &p.gain1},
+      {"block.norm1.bias", e, 1, &p.shift1},
+      {"block.W1", ff, e, &p.W1},
+      {"block.b1", ff, 1, &p.b1},
+      {"block.W2", e, ff, &p.W2},
+      {"block.b2", e, 1, &p.b2},
+      {"block.norm2.weight", e, 1, &p.gain2},
+      {"block.norm2.bias", e, 1, &p.shift2},
   };
-  const Span<const float> x = call.f32(3, "x");
-  const Span<const float> ctx = call.f32(4, "context");
-  require(x.size, elements(p.batch, p.queries * e), "x");
-  require(ctx.size, elements(p.batch, p.keys * ek), "context");
+  const std::vector<Span<const float>> weights = call.f32_list(6, "weights");
+  CINEFUSE_REQUIRE(weights.size() == (ff ? 16 : 8), Code::kShape, "weights",
+                   "Expected %d weights, received %zu", ff ? 16 : 8, weights.size());
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const Array& array = arrays[i];
+    const size_t expected = elements(array.rows, array.cols);
+    CINEFUSE_REQUIRE(weights[i].size == expected, Code::kShape, array.name,
+                     "Expected %zu elements for %s of shape (%lld, %lld), received %zu", expected, array.name,
+                     static_cast<long long>(array.rows), static_cast<long long>(array.cols), weights[i].size);
+    *array.to = weights[i].data;
+  }
+  const auto layer = std::make_shared<CrossAttention>();
+  return call.run([=](const Exec& exec) { *layer = cross_prepare(p, exec); },
+                  [=](Napi::Env env) {
+                    return make_handle(env, kCrossTag, layer, static_cast<int64_t>(layer->bytes()));
+                  });
+}
+
+// crossAttentionRun(exec, cancel, handle, batch, queries, keys, x, context, present?, giveAlpha, outY?,
+// outAlpha?)
+// -> [y, alpha (empty unless asked for)]
+Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info) {
+  Call call(info);
+  const auto layer = open_handle<CrossAttention>(call.argument(2), kCrossTag, "handle");
+  CrossParams p{};
+  p.batch = call.integer(3, "batch");
+  p.queries = call.integer(4, "queries");
+  p.keys = call.integer(5, "keys");
+  const Span<const float> x = call.f32(6, "x");
+  const Span<const float> ctx = call.f32(7, "context");
+  const Span<const uint8_t> present = call.absent(8) ? Span<const uint8_t>{} : call.u8(8, "present");
   p.x = x.data;
   p.ctx = ctx.data;
-  if (!call.absent(5)) {
-    const Span<const uint8_t> present = call.u8(5, "present");
-    require(present.size, elements(p.batch, p.keys), "present");
-    p.present = present.data;
-  }
-  const std::vector<Span<const float>> weights = call.f32_list(6, "weights");
-  require(weights.size(), ff ? 16 : 8, "weights");
-  for (size_t i = 0; i < weights.size(); ++i) {
-    require(weights[i].size, elements(arrays[i].rows, arrays[i].cols), arrays[i].name);
-    *arrays[i].to = weights[i].data;
-  }
-  const bool give_alpha = call.boolean(7, "giveAlpha");
-  p.y = call.out_f32(8, "out.y", elements(p.batch, p.queries * e)).data;
-  const size_t alpha = give_alpha ? elements(p.batch * p.heads, p.queries * p.keys) : 0;
-  p.alpha = call.out_f32(9, "out.alpha", alpha).data;
+  p.present = present.data;
+  cross_check_rows(*layer, p, x.size, ctx.size, present.size);
+  const bool give_alpha = call.boolean(9, "giveAlpha");
+  p.y = call.out_f32(10, "out.y", elements(p.batch, p.queries * layer->width)).data;
+  const size_t alpha = give_alpha ? elements(p.batch * layer->heads, p.queries * p.keys) : 0;
+  p.alpha = call.out_f32(11, "out.alpha", alpha).data;
   if (!give_alpha) p.alpha = nullptr;
-  return call.run([p](const Exec& exec) { cross(p, exec); });
+  call.keep(layer);
+  return call.run([p, l = layer.get()](const Exec& exec) { cross(*l, p, exec); });
 }
 
 }  // namespace cinefuse

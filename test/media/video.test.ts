@@ -27,7 +27,7 @@ const every = (count: number, stepMs: number) => Array.from({ length: count }, (
 const level = (i: number) => 20 + 3 * i;
 
 function counting(encoder: string, plan: Partial<VideoPlan> = {}): VideoPlan {
-  const { width = 64, height = 48 } = plan;
+  const { width = 64, height = 64 } = plan;
   return {
     width,
     height,
@@ -72,6 +72,7 @@ const containers: [string, string, VideoPlan][] = [
     'mp4',
     counting('libx265', { encoderOptions: { 'x265-params': 'log-level=none:crf=8' }, bFrames: 3 }),
   ],
+  ['mp4 av1', 'mp4', counting('libsvtav1', { encoderOptions: { preset: '12', crf: '10' } })],
   ['webm vp8', 'webm', counting('libvpx', { encoderOptions: { crf: '4', b: '2000000' } })],
   ['webm vp9', 'webm', counting('libvpx-vp9', { encoderOptions: { crf: '4', 'cpu-used': '8' } })],
   ['mkv ffv1', 'matroska', counting('ffv1')],
@@ -83,14 +84,14 @@ for (const [name, container, plan] of containers) {
     writeMedia(path, container, { video: plan });
     const { frames, width, height, durationMs, frameRate } = await decoder.video({ path }, everything);
     t.is(frames.length, 60);
-    t.deepEqual([width, height], [64, 48]);
+    t.deepEqual([width, height], [64, 64]);
     t.deepEqual(
       frames.map((frame) => frame.timestampMs),
       plan.timesMs,
     );
     for (const [i, frame] of frames.entries()) {
       t.is(frame.format, 'i420');
-      t.is(frame.data.length, 64 * 48 * 1.5);
+      t.is(frame.data.length, 64 * 64 * 1.5);
       t.true(Math.abs(brightness(frame) - level(i)) < 1.5, `picture ${i}: ${brightness(frame)}`);
     }
     t.true(Math.abs(durationMs - 2400) < 1, String(durationMs));
@@ -346,7 +347,7 @@ test('BT.2020 without HDR is rewritten as BT.709', async (t) => {
   writeMedia(path, 'matroska', {
     video: counting('ffv1', {
       timesMs: every(2, 40),
-      paint: () => flat420(64, 48, 120, 90, 180),
+      paint: () => flat420(64, 64, 120, 90, 180),
       colorSpace: C.AVCOL_SPC_BT2020_NCL,
       colorRange: C.AVCOL_RANGE_MPEG,
     }),
@@ -360,7 +361,7 @@ test('BT.2020 without HDR is rewritten as BT.709', async (t) => {
   const y709 = 0.2126 * r + 0.7152 * g + 0.0722 * b;
   const expected = [16 + 219 * y709, 128 + (224 * (b - y709)) / 1.8556, 128 + (224 * (r - y709)) / 1.5748];
   const { data } = frames[0]!;
-  const seen = [data[0]!, data[64 * 48]!, data[64 * 48 * 1.25]!];
+  const seen = [data[0]!, data[64 * 64]!, data[64 * 64 * 1.25]!];
   t.true(
     seen.every((value, i) => Math.abs(value - expected[i]!) <= 2),
     `${seen} for ${expected}`,
@@ -500,7 +501,7 @@ test('limits of a video: duration, frame size, pictures, decoded bytes', async (
   await limited({ maxDurationMs: 1000 }, /at most 1000 ms \(limit maxDurationMs\) for trailer/);
   await limited(
     { maxFramePixels: 3000 },
-    /at most 3000 pixels a picture \(limit maxFramePixels\) for trailer .* 64 x 48/,
+    /at most 3000 pixels a picture \(limit maxFramePixels\) for trailer .* 64 x 64/,
   );
   await limited(
     { maxFrames: 7 },

@@ -6,6 +6,7 @@ import * as av from 'node-av/lib';
 import * as C from 'node-av/constants';
 
 av.Log.setLevel(C.AV_LOG_ERROR);
+process.env.SVT_LOG = '0'; // the AV1 encoder has a log of its own
 
 export interface VideoPlan {
   width: number;
@@ -77,6 +78,8 @@ abstract class Track {
     this.codec = codec;
   }
   protected readonly codec: av.Codec;
+  /** Duration of a packet whose encoder gives none. */
+  protected step = 0n;
 
   protected open(options: Record<string, string>): void {
     this.context.setFlags(C.AV_CODEC_FLAG_GLOBAL_HEADER);
@@ -89,6 +92,8 @@ abstract class Track {
   protected send(frame: av.Frame | null): void {
     must(this.context.sendFrameSync(frame));
     while (this.context.receivePacketSync(this.packet) >= 0) {
+      // Not every encoder hands durations on; without one an MP4 ends before its last picture.
+      if (this.packet.duration === 0n) this.packet.duration = this.step;
       this.packet.rescaleTs(this.context.timeBase, this.stream.timeBase);
       this.packet.streamIndex = this.stream.index;
       must(this.output.interleavedWriteFrameSync(this.packet));
@@ -113,6 +118,7 @@ class VideoTrack extends Track {
     context.gopSize = plan.gop ?? 12;
     context.maxBFrames = plan.bFrames ?? 0;
     const [first = 0, second = first + 40] = plan.timesMs;
+    if (!plan.lastless) this.step = BigInt(Math.max(1, second - first));
     context.framerate = new av.Rational(1000, Math.max(1, second - first));
     if (plan.colorSpace !== undefined) context.colorSpace = plan.colorSpace as C.AVColorSpace;
     if (plan.colorRange !== undefined) context.colorRange = plan.colorRange as C.AVColorRange;

@@ -2,8 +2,9 @@
  * Makes media files for the tests with node-av's own encoders, so that no `ffmpeg` program is needed: pictures and
  * sound whose content says what they are.
  */
-import * as av from 'node-av/lib';
 import * as C from 'node-av/constants';
+import * as av from 'node-av/lib';
+import type { VideoFrame } from '../../lib/media/types.js';
 
 av.Log.setLevel(C.AV_LOG_ERROR);
 process.env.SVT_LOG = '0'; // the AV1 encoder has a log of its own
@@ -232,6 +233,33 @@ function displayMatrix(
 export function flat420(width: number, height: number, y: number, u = 128, v = 128): Buffer {
   const chroma = Math.ceil(width / 2) * Math.ceil(height / 2);
   return Buffer.concat([Buffer.alloc(width * height, y), Buffer.alloc(chroma, u), Buffer.alloc(chroma, v)]);
+}
+
+/** 0, step, 2 step ... */
+export const every = (count: number, stepMs: number) => Array.from({ length: count }, (_, i) => i * stepMs);
+
+/** Brightness that says which picture it is. */
+export const level = (i: number) => 20 + 3 * i;
+
+/** Sixty pictures at 25 a second that count by their brightness. */
+export function counting(encoder: string, plan: Partial<VideoPlan> = {}): VideoPlan {
+  const { width = 64, height = 64 } = plan;
+  return {
+    width,
+    height,
+    encoder,
+    timesMs: every(60, 40),
+    paint: (i) => flat420(width, height, level(i)),
+    ...plan,
+  };
+}
+
+/** Mean of the Y plane (or of all samples of RGB). */
+export function brightness({ data, format, width, height }: VideoFrame): number {
+  const count = format === 'rgb24' ? 3 * width * height : width * height;
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += data[i]!;
+  return sum / count;
 }
 
 export function sine(frequency: number, sampleRate: number, samples: number, amplitude = 0.5): Float32Array {

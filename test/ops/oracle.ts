@@ -65,7 +65,7 @@ export function outerRow(
 ): number[] {
   let z = [1];
   dims.forEach((d, m) => {
-    const there = !present || present[r * dims.length + m] !== 0;
+    const there = present?.[r * dims.length + m] !== 0;
     const values = Array.from({ length: d }, (_, i) => (there ? (h[m]![r * d + i] as number) : 0)).concat(1);
     z = z.flatMap((p) => values.map((v) => p * v));
   });

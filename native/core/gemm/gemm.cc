@@ -1,5 +1,9 @@
 #include "gemm.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -11,9 +15,15 @@ namespace cinefuse {
 void PackedMatrix::Free::operator()(float* p) const { std::free(p); }
 
 PackedMatrix::PackedMatrix(int64_t in, int64_t out) : in_(in), out_(out) {
-  const size_t size = (bytes() + 63) / 64 * 64;
-  data_.reset(static_cast<float*>(std::aligned_alloc(64, std::max<size_t>(size, 64))));
+  // Large weights are read as one stream: on large pages a single row goes some 10 % faster.
+  constexpr size_t kLargePage = size_t{2} << 20;
+  const size_t unit = bytes() >= 2 * kLargePage ? kLargePage : 64;
+  const size_t size = std::max<size_t>((bytes() + unit - 1) / unit * unit, unit);
+  data_.reset(static_cast<float*>(std::aligned_alloc(unit, size)));
   CINEFUSE_REQUIRE(data_, Code::kMemory, "weight", "Could not allocate %zu bytes for weights", size);
+#if defined(__linux__)
+  if (unit == kLargePage) madvise(data_.get(), size, MADV_HUGEPAGE);  // a wish: nothing depends on it
+#endif
   std::memset(data_.get(), 0, size);
 }
 

@@ -5,7 +5,7 @@ import type { Job, JobKind, JobParameters, JobResults } from './job.js';
 import type { Lane } from './lane.js';
 import { limitError, type MediaLimits, resolveLimits, type Subject, timeoutError } from './limits.js';
 import { ProcessLane } from './process-lane.js';
-import { Slots } from './slots.js';
+import { Slots } from '../slots.js';
 import { sniffImage } from './sniff.js';
 import { classify, discard, type MediaInput, readBytes, readHead, stageFile } from './source.js';
 import { ThreadLane } from './thread-lane.js';

@@ -242,10 +242,10 @@ test('a hostile .tar is refused, and nothing of it stays', async (t) => {
     await writeFile(file, pack as AsyncIterable<Uint8Array>);
     return file;
   };
-  const escape = await tarOf('escape.tar', [{ name: '../escaped' }]);
+  const climbing = await tarOf('escape.tar', [{ name: '../escaped' }]);
   const absolute = await tarOf('absolute.tar', [{ name: '/tmp-escaped' }]);
   const link = await tarOf('link.tar', [{ name: 'bundle.json', type: 'symlink', linkname: '/etc/passwd' }]);
-  for (const file of [escape, absolute, link]) {
+  for (const file of [climbing, absolute, link]) {
     await throwsTyped(t, () => loadBundle(file), { code: 'ERR_BUNDLE_PATH', file });
   }
   await throwsTyped(t, async () => loadBundle(await tarOf('empty.tar', [])), { code: 'ERR_BUNDLE_FORMAT' });

@@ -1,4 +1,4 @@
-import { CancelledError, type DisposedError } from '../errors.js';
+import { CancelledError, type DisposedError } from './errors.js';
 
 interface Waiter {
   grant(): void;

@@ -1,0 +1,36 @@
+/** `cinefuse`: predicting how an audience will receive a film. */
+export {
+  BackendError,
+  BundleError,
+  CancelledError,
+  CinefuseError,
+  DisposedError,
+  ERROR_CODES,
+  type ErrorCode,
+  InputError,
+  MediaError,
+  ModelError,
+  ShapeError,
+} from './errors.js';
+export type {
+  BinaryFeedback,
+  Feedback,
+  Moment,
+  RegressionFeedback,
+  SentimentFeedback,
+  Timings,
+} from './feedback.js';
+export { type Bundle, loadBundle, verifyBundle } from './fusion/bundle.js';
+export { type BundleContents, saveBundle } from './fusion/bundle-save.js';
+export type { BundleManifest, InputName } from './fusion/manifest.js';
+export type { MediaInput, Movie, TextInput } from './movie.js';
+export {
+  defaultBundlePath,
+  type InputEmbedding,
+  type PredictionResult,
+  type PredictManyOptions,
+  type PredictOptions,
+  Predictor,
+  type PredictorDescription,
+  type PredictorOptions,
+} from './predict.js';

@@ -1,0 +1,718 @@
+/** Predictor: from a film's files to its expected reception. */
+import path from 'node:path';
+import type { Embedding } from './encoders/embedding.js';
+import type { Device, PoolDescription } from './encoders/pool.js';
+import {
+  BackendError,
+  CancelledError,
+  CinefuseError,
+  DisposedError,
+  describeValue,
+  InputError,
+  throwIfCancelled,
+} from './errors.js';
+import { type Feedback, headFeedback, type Moment, type SentimentFeedback } from './feedback.js';
+import { type EncodedFilm, type EncodingJob, FilmEncoder, meanVector } from './film-encoder.js';
+import { type Bundle, loadBundle } from './fusion/bundle.js';
+import type { BundleLimits } from './fusion/limits.js';
+import type { BundleManifest, InputName } from './fusion/manifest.js';
+import { FusionNetwork, type FusionNetworkInput } from './fusion/network.js';
+import { toFloat32 } from './fusion/safetensors.js';
+import type { MediaLimits } from './media/limits.js';
+import { givenInputNames, type Movie, type ParsedMovie, parseMovie } from './movie.js';
+import { type NativeInfo, native, packageRoot } from './native.js';
+import { checkThreads, defaultIsa, defaultThreads, type ExecOptions } from './ops/exec.js';
+import { Slots } from './slots.js';
+import { Stopwatch } from './stopwatch.js';
+import { readText } from './text/read-text.js';
+
+export interface PredictorOptions {
+  /** Threads of the encoders and of the operators, each in its turn. Default: the cores this process may use. */
+  threads?: number | undefined;
+  /** Worker threads with encoder sessions, each with its own copy of the weights. Default 1. */
+  encoderWorkers?: number | undefined;
+  /** 'auto' (default) uses CUDA where it works, 'cuda' insists on it. `describe()` says what was had and why. */
+  device?: Device | undefined;
+  /** 'process' decodes media in child processes that can be killed: for files from people you do not trust. */
+  isolation?: 'thread' | 'process' | undefined;
+  mediaLimits?: Partial<MediaLimits> | undefined;
+  bundleLimits?: Partial<BundleLimits> | undefined;
+  /** Batches worked on at the same time; further calls wait their turn. Default 2. */
+  concurrency?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface PredictOptions {
+  signal?: AbortSignal | undefined;
+  /**
+   * 'throw' (default): an input that is given and cannot be read fails the film. 'skip': the forecast is made without
+   * it, and `notUsed` says why.
+   */
+  onInputError?: 'throw' | 'skip' | undefined;
+}
+
+export interface PredictManyOptions extends PredictOptions {
+  /** Films that go through the encoders together. Default 16. */
+  batchSize?: number | undefined;
+  /** Told after every batch. `total` is not known for a stream. */
+  onProgress?: ((progress: { done: number; failed: number; total?: number }) => void) | undefined;
+}
+
+/** What came of the film at this place of the batch or stream. */
+export type PredictionResult = { index: number; id?: string } & (
+  | { ok: true; feedback: Feedback }
+  | { ok: false; error: CinefuseError }
+);
+
+/** One input as its encoder sees it: a sequence of vectors. */
+export interface InputEmbedding extends Embedding {
+  input: InputName;
+  encoder: string;
+}
+
+export interface PredictorDescription {
+  bundle: Pick<BundleManifest, 'name' | 'version' | 'licence' | 'beforeRelease' | 'metrics' | 'card'> & {
+    directory: string;
+  };
+  modalities: BundleManifest['modalities'];
+  /** Inputs that this model leaves aside, and why. */
+  notUsed: BundleManifest['notUsed'];
+  network: BundleManifest['network'];
+  heads: BundleManifest['heads'];
+  encoders: PoolDescription;
+  operators: { backend: 'cpu'; isa: string; threads: number; cuda: { available: boolean; reason?: string } };
+  isolation: 'thread' | 'process';
+  /** How `feedback.modalities` is measured: the change of the outputs when an input is left out, as a share of all. */
+  modalityWeights: 'leave-one-out';
+}
+
+/** Rows of one call of the network: films, and films with an input left out. */
+const MAX_ROWS = 64;
+
+/** The bundle that comes with the package. */
+export function defaultBundlePath(): string {
+  return path.join(packageRoot(), 'models', 'default');
+}
+
+/**
+ * Predicts how an audience will receive films. Holds a bundle's encoders and fusion network; `dispose()` (or
+ * `await using`) gives all of it back. Any number may live in one process, also in worker threads.
+ */
+export class Predictor implements AsyncDisposable {
+  readonly #bundle: Bundle;
+  readonly #encoder: FilmEncoder;
+  readonly #network: FusionNetwork;
+  readonly #jobs: readonly EncodingJob[];
+  readonly #exec: ExecOptions;
+  readonly #slots: Slots;
+  readonly #sentiment: ReadonlyMap<string, { weight: Float32Array; bias: number }>;
+  #disposed: Promise<void> | undefined;
+
+  private constructor(
+    bundle: Bundle,
+    encoder: FilmEncoder,
+    network: FusionNetwork,
+    options: PredictorOptions,
+  ) {
+    const { manifest } = bundle;
+    this.#bundle = bundle;
+    this.#encoder = encoder;
+    this.#network = network;
+    this.#jobs = manifest.modalities.map(({ name, ...job }) => ({ key: name, ...job }));
+    this.#exec = options.threads === undefined ? {} : { threads: options.threads };
+    this.#slots = new Slots(options.concurrency ?? 2);
+    this.#sentiment = new Map(
+      Object.keys(manifest.sentiment ?? {}).map((language) => {
+        const weight = bundle.tensors.get(`sentiment.${language}.weight`);
+        const bias = bundle.tensor(`sentiment.${language}.bias`, [1]);
+        const checked = bundle.tensor(`sentiment.${language}.weight`, [weight?.data.length ?? 0]);
+        return [language, { weight: toFloat32(checked), bias: toFloat32(bias)[0]! }];
+      }),
+    );
+  }
+
+  /**
+   * Loads a bundle: verifies it, starts its encoders off the main thread, and prepares its network.
+   *
+   * @param source  a bundle's directory or .tar. Default: the bundle that comes with the package
+   * @throws BundleError ERR_BUNDLE_*   it is not there, damaged, of another version, or out of bounds
+   * @throws ModelError ERR_MODEL_*     an encoder that cannot be loaded; onnxruntime-node is not installed
+   * @throws BackendError ERR_BACKEND   'cuda' asked for and not to be had; ERR_NATIVE_LOAD: no native addon
+   * @throws InputError ERR_INPUT_VALUE an option out of range
+   * @throws CancelledError ERR_CANCELLED
+   */
+  static async load(
+    source: string | undefined = undefined,
+    options: PredictorOptions = {},
+  ): Promise<Predictor> {
+    const { signal, threads, concurrency } = options;
+    throwIfCancelled(signal);
+    if (threads !== undefined) checkThreads(threads);
+    checkCount('concurrency', concurrency, 64);
+    if (options.device === 'cuda' && !native().info().backends.includes('cuda')) {
+      throw new BackendError('ERR_BACKEND', {
+        field: 'device',
+        expected: "'auto' or 'cpu', since this build of the addon has no CUDA operators",
+        got: "'cuda'",
+      });
+    }
+    const bundle = await loadBundle(source ?? defaultBundlePath(), {
+      limits: options.bundleLimits ?? {},
+      signal,
+    });
+    let encoder: FilmEncoder | undefined;
+    try {
+      encoder = await FilmEncoder.create(bundle, {
+        ...(threads !== undefined && { threads }),
+        encoderWorkers: options.encoderWorkers,
+        device: options.device,
+        ...(options.isolation !== undefined && { isolation: options.isolation }),
+        ...(options.mediaLimits !== undefined && { limits: options.mediaLimits }),
+        signal,
+      });
+      const network = FusionNetwork.create(bundle.manifest.network, bundle.networkWeights());
+      return new Predictor(bundle, encoder, network, options);
+    } catch (error) {
+      await encoder?.dispose();
+      await bundle.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * One film's expected reception.
+   *
+   * @throws InputError ERR_INPUT_*   a field that is wrong, unknown or empty; nothing that this model can use
+   * @throws MediaError ERR_MEDIA_*   a poster or trailer that cannot be read (unless onInputError is 'skip')
+   * @throws ModelError ERR_MODEL_*   an encoder failed
+   * @throws CancelledError ERR_CANCELLED, DisposedError ERR_DISPOSED
+   */
+  async predict(movie: Movie, options: PredictOptions = {}): Promise<Feedback> {
+    const [result] = await this.#batch([movie], 0, options);
+    if (!result!.ok) throw result!.error;
+    return result!.feedback;
+  }
+
+  /**
+   * Many films. A film that fails has its error in its place; the others come back.
+   *
+   * @throws CancelledError ERR_CANCELLED, DisposedError ERR_DISPOSED  and nothing else once it runs
+   */
+  async predictBatch(
+    movies: readonly Movie[],
+    options: PredictManyOptions = {},
+  ): Promise<PredictionResult[]> {
+    if (!Array.isArray(movies)) {
+      throw new InputError('ERR_INPUT_TYPE', {
+        field: 'movies',
+        expected: 'an array of films',
+        got: describeValue(movies),
+      });
+    }
+    const results: PredictionResult[] = [];
+    const { onProgress, ...rest } = options;
+    const total = movies.length;
+    const watch =
+      onProgress && ((progress: { done: number; failed: number }) => onProgress({ ...progress, total }));
+    for await (const result of this.predictStream(movies, { ...rest, onProgress: watch }))
+      results.push(result);
+    return results;
+  }
+
+  /**
+   * Films from any iterable, in order and in bounded memory: at most two batches are under way, and the source is asked
+   * for more only when results are taken.
+   *
+   * @throws whatever the source throws, after the results of the films before it; CancelledError; DisposedError
+   */
+  async *predictStream(
+    movies: Iterable<Movie> | AsyncIterable<Movie>,
+    options: PredictManyOptions = {},
+  ): AsyncGenerator<PredictionResult, void, undefined> {
+    const { batchSize = 16, onProgress } = options;
+    checkCount('batchSize', batchSize, 1024);
+    const stop = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+    const batches = inBatches(movies, batchSize);
+    let index = 0;
+    let done = 0;
+    let failed = 0;
+    const underWay: Promise<PredictionResult[]>[] = [];
+    let sourceError: { error: unknown } | undefined;
+    let ended = false;
+    try {
+      for (;;) {
+        while (!ended && underWay.length < 2) {
+          const next = await batches.next().catch((error: unknown) => {
+            sourceError = { error };
+            return { done: true as const, value: undefined };
+          });
+          if (next.done) ended = true;
+          else {
+            const work = this.#batch(next.value, index, { ...options, signal });
+            work.catch(() => {});
+            underWay.push(work);
+            index += next.value.length;
+          }
+        }
+        const first = underWay.shift();
+        if (!first) break;
+        const results = await first;
+        done += results.length;
+        failed += results.filter(({ ok }) => !ok).length;
+        onProgress?.({ done, failed });
+        yield* results;
+      }
+      if (sourceError) throw sourceError.error;
+    } catch (error) {
+      throwIfCancelled(options.signal);
+      throw error;
+    } finally {
+      stop.abort();
+      await Promise.allSettled(underWay);
+      await batches.return(undefined);
+    }
+  }
+
+  /**
+   * Every input of a film through every encoder of the bundle that reads it, also those the forecast leaves aside.
+   *
+   * @throws as predict
+   */
+  async embed(movie: Movie, options: PredictOptions = {}): Promise<InputEmbedding[]> {
+    const film = parseMovie(movie);
+    return this.#inTurn(options.signal, async () => {
+      const jobs = this.#encoder.everyJob();
+      const [encoded] = await this.#encoder.encode([film], jobs, encodeOptions(options));
+      if (encoded!.error) throw encoded!.error;
+      return jobs.flatMap(({ key, input, encoder }): InputEmbedding[] => {
+        const embedding = encoded!.embeddings.get(key);
+        return embedding ? [{ ...embedding, input, encoder }] : [];
+      });
+    });
+  }
+
+  /** The model, what it was measured to do, and what runs where. */
+  describe(): PredictorDescription {
+    const { manifest, directory } = this.#bundle;
+    const { name, version, licence, beforeRelease, metrics, card } = manifest;
+    return {
+      bundle: { name, version, licence, beforeRelease, metrics, card, directory },
+      modalities: manifest.modalities,
+      notUsed: manifest.notUsed,
+      network: manifest.network,
+      heads: manifest.heads,
+      encoders: this.#encoder.describe(),
+      operators: {
+        backend: 'cpu',
+        isa: defaultIsa(),
+        threads: this.#exec.threads ?? defaultThreads(),
+        cuda: cudaState(native().info()),
+      },
+      isolation: this.#encoder.isolation,
+      modalityWeights: 'leave-one-out',
+    };
+  }
+
+  /** Gives everything back. Calls that run or wait end with DisposedError. May be called twice. */
+  dispose(): Promise<void> {
+    this.#disposed ??= (async () => {
+      this.#slots.refuseAll(disposedError());
+      await this.#encoder.dispose();
+      this.#network.dispose();
+      await this.#bundle.dispose();
+    })();
+    return this.#disposed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  async #inTurn<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    if (this.#disposed) throw disposedError();
+    throwIfCancelled(signal);
+    await this.#slots.acquire(signal);
+    try {
+      return await work();
+    } catch (error) {
+      if (this.#disposed && !(error instanceof CancelledError)) throw disposedError();
+      throw error;
+    } finally {
+      this.#slots.release();
+    }
+  }
+
+  /** Films -> results, all stages: parse, encode, fuse, describe. */
+  #batch(movies: readonly Movie[], firstIndex: number, options: PredictOptions): Promise<PredictionResult[]> {
+    return this.#inTurn(options.signal, async () => {
+      const start = performance.now();
+      const outcomes: (CinefuseError | Feedback)[] = [];
+      const films: { at: number; film: ParsedMovie }[] = [];
+      movies.forEach((movie, at) => {
+        try {
+          films.push({ at, film: parseMovie(movie) });
+        } catch (error) {
+          if (!(error instanceof CinefuseError)) throw error;
+          outcomes[at] = error;
+        }
+      });
+      const readMs = performance.now() - start;
+      const encode = encodeOptions(options);
+      const parsed = films.map(({ film }) => film);
+      const [encoded, sentiments] = await Promise.all([
+        this.#encoder.encode(parsed, this.#jobs, encode),
+        this.#scoreReviews(parsed, encode),
+      ]);
+
+      const ready: {
+        at: number;
+        film: ParsedMovie;
+        encoded: EncodedFilm;
+        sentiment: SentimentFeedback | undefined;
+      }[] = [];
+      films.forEach(({ at, film }, i) => {
+        const sentiment = sentiments[i];
+        const failure = encoded[i]!.error ?? (sentiment instanceof CinefuseError ? sentiment : undefined);
+        if (failure) outcomes[at] = failure;
+        else if (encoded[i]!.embeddings.size === 0) outcomes[at] = this.#nothingUsable(encoded[i]!);
+        else
+          ready.push({
+            at,
+            film,
+            encoded: encoded[i]!,
+            sentiment: sentiment as SentimentFeedback | undefined,
+          });
+      });
+      const fuseStart = performance.now();
+      const fused = await this.#fuse(
+        ready.map((film) => film.encoded),
+        options.signal,
+      );
+      const end = performance.now();
+      const timings = {
+        readMs,
+        decodeMs: encode.decoding.milliseconds,
+        encodeMs: encode.encoding.milliseconds,
+        fuseMs: end - fuseStart,
+        totalMs: end - start,
+      };
+      ready.forEach(({ at, film, encoded: own, sentiment }, i) => {
+        outcomes[at] = { ...this.#feedback(film, own, sentiment, fused[i]!), timings };
+      });
+      return movies.map((movie, at): PredictionResult => {
+        const outcome = outcomes[at]!;
+        const id = (movie as Movie | null)?.id;
+        const place = { index: firstIndex + at, ...(typeof id === 'string' && { id }) };
+        return outcome instanceof CinefuseError
+          ? { ...place, ok: false, error: outcome }
+          : { ...place, ok: true, feedback: outcome };
+      });
+    });
+  }
+
+  #nothingUsable({ notUsed }: EncodedFilm): InputError {
+    const inputs = [...new Set(this.#jobs.map(({ input }) => input))];
+    const reasons = [...notUsed].map(([input, reason]) => `${input}: ${reason}`);
+    return new InputError('ERR_INPUT_EMPTY', {
+      field: 'movie',
+      expected: `at least one input that this model can use (${inputs.join(', ')})`,
+      got: reasons.length > 0 ? `none (${reasons.join('; ')})` : 'none of them',
+    });
+  }
+
+  #feedback(
+    film: ParsedMovie,
+    { notUsed, missingFacts }: EncodedFilm,
+    sentiment: SentimentFeedback | undefined,
+    { output, present, weights, moments }: Fused,
+  ): Omit<Feedback, 'timings'> {
+    const { manifest } = this.#bundle;
+    const given = givenInputNames(film);
+    const used = [...weights.keys()];
+    const usable = [...new Set(this.#jobs.map(({ input }) => input))];
+    const reasons: Feedback['notUsed'] = [];
+    for (const input of given) {
+      // A title is part of the facts; named apart only if a modality wants it.
+      if (used.includes(input) || (input === 'title' && !usable.includes('title'))) continue;
+      if (input === 'reviews' && sentiment && !usable.includes('reviews')) {
+        reasons.push({ input, reason: manifest.notUsed.reviews ?? 'scored for sentiment only' });
+        continue;
+      }
+      const reason = notUsed.get(input) ?? manifest.notUsed[input] ?? 'this model has no part that reads it';
+      reasons.push({ input, reason });
+    }
+    return {
+      ...(film.id !== undefined && { id: film.id }),
+      ...(film.title !== undefined && { title: film.title }),
+      ...headFeedback(manifest.heads, output, present),
+      ...(sentiment && { sentiment }),
+      used,
+      notUsed: reasons,
+      missing: [...usable.filter((input) => !given.includes(input)), ...missingFacts],
+      modalities: Object.fromEntries(weights),
+      moments,
+      model: { name: manifest.name, version: manifest.version, beforeRelease: manifest.beforeRelease },
+    };
+  }
+
+  /**
+   * Runs the network over films, each as it is and with each of its inputs left out, and measures by the latter how
+   * much each input mattered: the sum over heads of the change of the output, as a share of all inputs' changes.
+   */
+  async #fuse(films: readonly EncodedFilm[], signal: AbortSignal | undefined): Promise<Fused[]> {
+    const { manifest } = this.#bundle;
+    const names = manifest.modalities.map(({ name }) => name);
+    const results: Fused[] = [];
+    let rows: Row[] = [];
+    let pending: { film: EncodedFilm; inputs: InputName[]; first: number }[] = [];
+    const flush = async () => {
+      if (rows.length === 0) return;
+      const run = await this.#network.run(networkInputs(manifest, rows), { ...this.#exec, signal });
+      for (const { film, inputs, first } of pending) {
+        const at = (head: string, row: number) => run.heads[head]![row]!;
+        const changes = inputs.map((_, i) =>
+          inputs.length === 1
+            ? 1
+            : manifest.heads
+                .filter(({ task }) => task !== 'auxiliary')
+                .reduce((sum, { name }) => sum + Math.abs(at(name, first) - at(name, first + 1 + i)), 0),
+        );
+        const total = changes.reduce((a, b) => a + b, 0);
+        results.push({
+          output: (head) => at(head, first),
+          present: names.filter((name) => film.embeddings.has(name)),
+          weights: new Map(
+            inputs.map((input, i) => [input, total > 0 ? changes[i]! / total : 1 / inputs.length]),
+          ),
+          moments: momentsOf(manifest, film, first, run.sequenceWeights ?? {}),
+        });
+      }
+      rows = [];
+      pending = [];
+    };
+    for (const film of films) {
+      const inputs = [
+        ...new Set(
+          manifest.modalities.filter(({ name }) => film.embeddings.has(name)).map(({ input }) => input),
+        ),
+      ];
+      const own: Row[] = [{ film, without: undefined }];
+      if (inputs.length > 1) own.push(...inputs.map((without): Row => ({ film, without })));
+      if (rows.length + own.length > MAX_ROWS) await flush();
+      pending.push({ film, inputs, first: rows.length });
+      rows.push(...own);
+    }
+    await flush();
+    return results;
+  }
+
+  /** Polarity of each film's reviews by their language's scorer; undefined for films without reviews. */
+  async #scoreReviews(
+    films: readonly ParsedMovie[],
+    options: ReturnType<typeof encodeOptions>,
+  ): Promise<(SentimentFeedback | CinefuseError | undefined)[]> {
+    const scorers = this.#encoder.sentiment;
+    if (Object.keys(scorers).length === 0) return films.map(() => undefined);
+    return Promise.all(
+      films.map(async ({ given: { reviews } }) => {
+        if (reviews === undefined) return undefined;
+        try {
+          const texts = Array.isArray(reviews)
+            ? (reviews as string[])
+            : (await readText(reviews as { path: string }, 'reviews'))
+                .split(/\r?\n/)
+                .filter((line) => line.trim());
+          return await this.#scoreTexts(texts, options);
+        } catch (error) {
+          if (!(error instanceof CinefuseError) || error instanceof CancelledError) throw error;
+          if (error instanceof DisposedError) throw error;
+          return options.onInputError === 'skip' ? undefined : error;
+        }
+      }),
+    );
+  }
+
+  async #scoreTexts(
+    texts: readonly string[],
+    options: ReturnType<typeof encodeOptions>,
+  ): Promise<SentimentFeedback> {
+    const scorers = this.#encoder.sentiment;
+    const byLanguage = new Map<string, number[]>();
+    const notScored: SentimentFeedback['notScored'] = [];
+    const guesses = await Promise.all(
+      texts.map((text) => this.#encoder.detectLanguage(text, options.signal)),
+    );
+    guesses.forEach((guess, index) => {
+      const language = Object.keys(scorers).find((known) =>
+        guess.candidates.length === 0
+          ? false
+          : guess.candidates.some(
+              (c) => c.language === known && c.score >= guess.candidates[0]!.score - 0.05,
+            ),
+      );
+      if (language) byLanguage.set(language, [...(byLanguage.get(language) ?? []), index]);
+      else notScored.push({ index, reason: `no scorer for its language (${guess.language})` });
+    });
+    const probabilities: number[] = [];
+    const languages: Record<string, number> = {};
+    for (const [language, indexes] of byLanguage) {
+      const { features, temperature } = scorers[language]!;
+      const { weight, bias } = this.#sentiment.get(language)!;
+      const vectors = await this.#encoder.encodeReviews(
+        indexes.map((index) => texts[index]!),
+        features,
+        options,
+      );
+      vectors.forEach((vector, i) => {
+        if (vector instanceof CinefuseError) {
+          notScored.push({ index: indexes[i]!, reason: vector.message });
+          return;
+        }
+        let score = bias;
+        for (let j = 0; j < weight.length; j++) score += weight[j]! * vector[j]!;
+        probabilities.push(1 / (1 + Math.exp(-score / temperature)));
+        languages[language] = (languages[language] ?? 0) + 1;
+      });
+    }
+    const count = probabilities.length;
+    return {
+      positive: count === 0 ? Number.NaN : probabilities.reduce((a, b) => a + b, 0) / count,
+      positiveShare: count === 0 ? Number.NaN : probabilities.filter((p) => p >= 0.5).length / count,
+      reviews: count,
+      languages,
+      notScored: notScored.sort((a, b) => a.index - b.index),
+    };
+  }
+}
+
+interface Fused {
+  output: (head: string) => number;
+  present: string[];
+  /** By input, in the order of the modalities; sums to 1. */
+  weights: Map<InputName, number>;
+  moments: Moment[];
+}
+
+interface Row {
+  film: EncodedFilm;
+  without: InputName | undefined;
+}
+
+/** The network's inputs for these rows: absent modalities are masked, their values never read. */
+function networkInputs(manifest: BundleManifest, rows: readonly Row[]): FusionNetworkInput {
+  const batch = rows.length;
+  const count = manifest.modalities.length;
+  const present = new Uint8Array(batch * count);
+  const inputs: FusionNetworkInput['inputs'] = {};
+  manifest.modalities.forEach(({ name, input }, m) => {
+    const { dim, sequence } = manifest.network.modalities[m]!;
+    const embeddings = rows.map(({ film, without }) =>
+      without === input ? undefined : film.embeddings.get(name),
+    );
+    const steps = sequence ? Math.max(1, ...embeddings.map((embedding) => embedding?.length ?? 1)) : 1;
+    const data = new Float32Array(batch * steps * dim);
+    const lengths = new Int32Array(batch);
+    embeddings.forEach((embedding, row) => {
+      if (!embedding) return;
+      present[row * count + m] = 1;
+      lengths[row] = sequence ? embedding.length : 1;
+      data.set(sequence ? embedding.data : meanVector(embedding), row * steps * dim);
+    });
+    inputs[name] = sequence ? { data, steps, lengths } : { data };
+  });
+  return { batch, present, inputs };
+}
+
+/** The stretches of a film's media that the network attended to. */
+function momentsOf(
+  manifest: BundleManifest,
+  film: EncodedFilm,
+  row: number,
+  sequenceWeights: Record<string, { steps: number; data: Float32Array }>,
+): Moment[] {
+  const moments: Moment[] = [];
+  for (const { name, input } of manifest.modalities) {
+    const embedding = film.embeddings.get(name);
+    const weights = sequenceWeights[name];
+    if (!embedding?.startMs || !embedding.endMs || !weights) continue;
+    for (let i = 0; i < embedding.length; i++) {
+      moments.push({
+        input,
+        startMs: embedding.startMs[i]!,
+        endMs: embedding.endMs[i]!,
+        weight: weights.data[row * weights.steps + i]!,
+      });
+    }
+  }
+  return moments;
+}
+
+/** Full batches, and sooner those that a slow source has ready: the next film is waited for 5 ms at most. */
+async function* inBatches(
+  movies: Iterable<Movie> | AsyncIterable<Movie>,
+  batchSize: number,
+): AsyncGenerator<Movie[], void, undefined> {
+  const isAsync = Symbol.asyncIterator in movies;
+  const iterator = isAsync ? movies[Symbol.asyncIterator]() : (movies as Iterable<Movie>)[Symbol.iterator]();
+  let next: Promise<IteratorResult<Movie>> | undefined;
+  let finished = false;
+  let failure: { error: unknown } | undefined;
+  try {
+    while (!finished) {
+      const batch: Movie[] = [];
+      while (batch.length < batchSize && !finished) {
+        next ??= Promise.resolve(iterator.next());
+        const item: IteratorResult<Movie> | 'slow' = await (batch.length > 0 && isAsync
+          ? Promise.race([next, waited(5)])
+          : next
+        ).catch((error: unknown) => {
+          failure = { error };
+          return { done: true as const, value: undefined };
+        });
+        if (item === 'slow') break;
+        next = undefined;
+        if (item.done) finished = true;
+        else batch.push(item.value);
+      }
+      if (batch.length > 0) yield batch;
+    }
+    if (failure) throw failure.error;
+  } finally {
+    if (!finished) await iterator.return?.();
+  }
+}
+
+async function waited(milliseconds: number): Promise<'slow'> {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  return 'slow';
+}
+
+function encodeOptions({ signal, onInputError = 'throw' }: PredictOptions) {
+  if (onInputError !== 'throw' && onInputError !== 'skip') {
+    throw new InputError('ERR_INPUT_VALUE', {
+      field: 'onInputError',
+      expected: "'throw' or 'skip'",
+      got: describeValue(onInputError),
+    });
+  }
+  return { signal, onInputError, decoding: new Stopwatch(), encoding: new Stopwatch() };
+}
+
+function cudaState({ backends }: NativeInfo): { available: boolean; reason?: string } {
+  if (backends.includes('cuda')) return { available: true };
+  return { available: false, reason: 'this build of the addon has no CUDA operators' };
+}
+
+function checkCount(field: string, value: number | undefined, most: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= most)) return;
+  throw new InputError('ERR_INPUT_VALUE', {
+    field,
+    expected: `an integer from 1 to ${most}`,
+    got: describeValue(value),
+  });
+}
+
+function disposedError(): DisposedError {
+  return new DisposedError('ERR_DISPOSED', { message: 'The Predictor has been disposed of' });
+}

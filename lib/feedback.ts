@@ -1,5 +1,7 @@
 /** What a prediction says, and how a network's outputs become it. */
+import { CinefuseError } from './errors.js';
 import type { BinaryHead, BundleHead, InputName, RegressionHead } from './fusion/manifest.js';
+import type { ReviewScores } from './text/review-scorer.js';
 
 export interface RegressionFeedback {
   value: number;
@@ -19,10 +21,10 @@ export interface BinaryFeedback {
 
 /** Polarity of the reviews that came with the film. Beside the forecast, never an input to it. */
 export interface SentimentFeedback {
-  /** Mean probability, over the reviews, of being positive. */
-  positive: number;
-  /** Share of reviews more likely positive than not. */
-  positiveShare: number;
+  /** Mean probability, over the scored reviews, of being positive; null when none could be scored. */
+  positive: number | null;
+  /** Share of the scored reviews that are more likely positive than not. */
+  positiveShare: number | null;
   /** Reviews that were scored, in all and by language. */
   reviews: number;
   languages: Record<string, number>;
@@ -140,4 +142,28 @@ export function headFeedback(
   }
   if (Object.keys(other).length > 0) result.other = other;
   return result;
+}
+
+/** What the scores of a film's reviews come to. */
+export function sentimentFeedback({ probabilities, languages }: ReviewScores): SentimentFeedback {
+  const scored: number[] = [];
+  const counts: Record<string, number> = {};
+  const notScored: SentimentFeedback['notScored'] = [];
+  probabilities.forEach((probability, index) => {
+    if (probability instanceof CinefuseError) {
+      notScored.push({ index, reason: probability.message });
+      return;
+    }
+    scored.push(probability);
+    const language = languages[index]!;
+    counts[language] = (counts[language] ?? 0) + 1;
+  });
+  const share = (sum: number) => (scored.length === 0 ? null : sum / scored.length);
+  return {
+    positive: share(scored.reduce((a, b) => a + b, 0)),
+    positiveShare: share(scored.filter((probability) => probability >= 0.5).length),
+    reviews: scored.length,
+    languages: counts,
+    notScored,
+  };
 }

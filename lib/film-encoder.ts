@@ -5,21 +5,19 @@
 import type { Embedding } from './encoders/embedding.js';
 import { type Device, EncoderPool, type PoolDescription } from './encoders/pool.js';
 import { AudioEncoder } from './audio/audio-encoder.js';
-import { CinefuseError, InputError, throwIfCancelled } from './errors.js';
+import { CinefuseError, throwIfCancelled } from './errors.js';
 import type { Bundle } from './fusion/bundle.js';
-import type { BundleManifest, InputName } from './fusion/manifest.js';
+import { FilmSources, type Sample } from './film-sources.js';
+import type { InputName } from './fusion/manifest.js';
 import { toFloat32 } from './fusion/safetensors.js';
 import { MediaDecoder, type MediaDecoderOptions } from './media/decoder.js';
-import { classify, stageFile } from './media/source.js';
 import type { FrameSampling } from './media/types.js';
 import { MetadataEncoder } from './metadata/metadata-encoder.js';
-import type { MediaInput, ParsedMovie } from './movie.js';
+import type { ParsedMovie } from './movie.js';
 import { PosterEncoder } from './poster/poster-encoder.js';
 import type { Stopwatch } from './stopwatch.js';
-import { coversLanguage, type LanguageGuess } from './text/language.js';
-import { readText } from './text/read-text.js';
-import { parseSubtitles } from './text/subtitles.js';
 import { TextSequenceEncoder } from './text/text-encoder.js';
+import { type LanguageScorer, ReviewScorer } from './text/review-scorer.js';
 import { TextThread } from './text/text-thread.js';
 import { TfidfEncoder } from './text/tfidf.js';
 import { TrailerEncoder } from './trailer/trailer-encoder.js';
@@ -62,11 +60,7 @@ export interface EncodeFilmsOptions {
 
 const DEFAULT_SAMPLING: FrameSampling = { kind: 'uniform', count: 16 };
 
-/** A sample for an encoder, or why there is none. */
-type Sample<T> = { sample: T } | { absent: true } | { unused: string } | { error: CinefuseError };
-
 export class FilmEncoder implements AsyncDisposable {
-  readonly #manifest: BundleManifest;
   readonly #pool: EncoderPool;
   readonly #media: MediaDecoder;
   readonly #text: TextThread;
@@ -76,9 +70,10 @@ export class FilmEncoder implements AsyncDisposable {
   readonly #sounds = new Map<string, AudioEncoder>();
   readonly #tfidf = new Map<string, TfidfEncoder>();
   readonly #metadata: MetadataEncoder | undefined;
+  /** Scores reviews; undefined when the bundle cannot. */
+  readonly reviews: ReviewScorer | undefined;
 
   private constructor(bundle: Bundle, pool: EncoderPool, media: MediaDecoder, text: TextThread) {
-    this.#manifest = bundle.manifest;
     this.#pool = pool;
     this.#media = media;
     this.#text = text;
@@ -94,6 +89,9 @@ export class FilmEncoder implements AsyncDisposable {
       );
     }
     this.#metadata = bundle.manifest.metadata && new MetadataEncoder(bundle.manifest.metadata);
+    const scorers = languageScorers(bundle);
+    const encoders = { texts: this.#texts, tfidf: this.#tfidf };
+    this.reviews = scorers.size > 0 ? new ReviewScorer(scorers, encoders, text) : undefined;
   }
 
   /** @throws ModelError, BackendError as EncoderPool.create; BundleError ERR_BUNDLE_SHAPE */
@@ -273,43 +271,6 @@ export class FilmEncoder implements AsyncDisposable {
     return outcomes;
   }
 
-  /**
-   * Vectors of reviews, each the features of the sentiment section end to end.
-   *
-   * @returns per review its vector, or why there is none
-   */
-  async encodeReviews(
-    reviews: readonly string[],
-    features: readonly string[],
-    options: EncodeFilmsOptions,
-  ): Promise<(Float32Array | CinefuseError)[]> {
-    const parts = await Promise.all(
-      features.map(async (name): Promise<(Embedding | CinefuseError)[]> => {
-        const tfidf = this.#tfidf.get(name);
-        if (tfidf) return reviews.map((text) => ({ data: tfidf.encode(text), length: 1, dim: tfidf.dim }));
-        const encoder = this.#texts.get(name);
-        if (!encoder) throw new InputError('ERR_INPUT_VALUE', { field: `sentiment feature ${name}` });
-        const fields = reviews.map((_, i) => `reviews.${i}`);
-        return options.encoding.during(encoder.encodeEach(reviews, { signal: options.signal, fields }));
-      }),
-    );
-    return reviews.map((_, i) => {
-      const own = parts.map((part) => part[i]!);
-      const failed = own.find((part) => part instanceof CinefuseError);
-      if (failed) return failed;
-      return concatenate((own as Embedding[]).map(meanVector));
-    });
-  }
-
-  detectLanguage(text: string, signal: AbortSignal | undefined): Promise<LanguageGuess> {
-    return this.#text.detectLanguage(text, { signal });
-  }
-
-  /** Languages in which reviews can be scored. */
-  get sentiment(): NonNullable<BundleManifest['sentiment']> {
-    return this.#manifest.sentiment ?? {};
-  }
-
   async dispose(): Promise<void> {
     await Promise.all([this.#pool.dispose(), this.#text.dispose(), this.#media.dispose()]);
   }
@@ -319,173 +280,18 @@ export class FilmEncoder implements AsyncDisposable {
   }
 }
 
-/** The mean of an embedding's vectors. */
-export function meanVector({ data, length, dim }: Embedding): Float32Array {
-  if (length === 1) return data;
-  const sum = new Float64Array(dim);
-  for (let row = 0; row < length; row++) for (let i = 0; i < dim; i++) sum[i]! += data[row * dim + i]!;
-  return Float32Array.from(sum, (value) => value / length);
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-/** What one film hands to the encoders: every file is read or decoded at most once, when first asked for. */
-class FilmSources {
-  missingFacts: string[] = [];
-  readonly #film: ParsedMovie;
-  readonly #trailerJobs: number;
-  readonly #media: MediaDecoder;
-  readonly #thread: TextThread;
-  readonly #options: EncodeFilmsOptions;
-  readonly #memo = new Map<string, Promise<Sample<never>>>();
-  #staged: Promise<{ path: string; release(): Promise<void> }> | undefined;
-
-  constructor(
-    film: ParsedMovie,
-    jobs: readonly EncodingJob[],
-    media: MediaDecoder,
-    thread: TextThread,
-    options: EncodeFilmsOptions,
-  ) {
-    this.#film = film;
-    this.#trailerJobs = jobs.filter(({ input }) => input.startsWith('trailer.')).length;
-    this.#media = media;
-    this.#thread = thread;
-    this.#options = options;
-  }
-
-  metadata(encoder: MetadataEncoder): Sample<Embedding> {
-    const { metadata } = this.#film.given;
-    if (!metadata) return { absent: true };
-    try {
-      const { data, missing } = encoder.encode(metadata);
-      this.missingFacts = missing;
-      return { sample: { data, length: 1, dim: encoder.dim } };
-    } catch (error) {
-      if (error instanceof CinefuseError) return { error };
-      throw error;
-    }
-  }
-
-  /** A text in a language that the job and its encoder cover; in another one it is not used. */
-  async text(job: EncodingJob, encoderLanguages: readonly string[] | 'any'): Promise<Sample<string>> {
-    const text = await this.#text(job.input);
-    const covered = job.languages ?? encoderLanguages;
-    if (!('sample' in text) || covered === 'any') return text;
-    const guess = await this.#once(`language ${job.input}`, async () =>
-      this.#thread.detectLanguage(text.sample, { signal: this.#options.signal }),
-    );
-    if (!('sample' in guess)) return guess;
-    if (coversLanguage(covered, guess.sample)) return text;
-    const unused = `it seems to be in ${languageName(guess.sample.language)}; ${job.encoder} reads ${covered.map(languageName).join(', ')}`;
-    return { unused };
-  }
-
-  #text(input: InputName): Promise<Sample<string>> {
-    const { given } = this.#film;
-    const { reviews } = given;
-    const value =
-      input === 'reviews' && Array.isArray(reviews)
-        ? reviews.join('\n')
-        : given[input as 'title' | 'synopsis' | 'script' | 'subtitles'];
-    if (value === undefined) return Promise.resolve({ absent: true });
-    return this.#once(`text ${input}`, async () => {
-      const text = await readText(value, input);
-      return input === 'subtitles' ? subtitleText(text) : text;
-    });
-  }
-
-  image() {
-    return this.#decode('poster', 'poster', 'image', (media, common) => this.#media.image(media, common));
-  }
-
-  video(sampling: FrameSampling) {
-    return this.#decode('trailer', 'trailer', `video ${JSON.stringify(sampling)}`, (media, common) =>
-      this.#media.video(media, { ...common, sampling }),
-    );
-  }
-
-  sound(input: 'audio' | 'trailer.audio', sampleRate: number, maxDurationMs: number | undefined) {
-    const name = input === 'audio' ? 'audio' : 'trailer';
-    return this.#decode(name, name, `sound ${input} ${sampleRate} ${maxDurationMs}`, (media, common) =>
-      this.#media.audio(media, {
-        ...common,
-        sampleRate,
-        ...(maxDurationMs !== undefined && { maxDurationMs }),
-      }),
-    );
-  }
-
-  #decode<T>(
-    name: 'poster' | 'trailer' | 'audio',
-    field: string,
-    key: string,
-    decode: (media: MediaInput, common: { field: string; signal?: AbortSignal | undefined }) => Promise<T>,
-  ): Promise<Sample<T>> {
-    const media = this.#film.given[name];
-    if (media === undefined) return Promise.resolve({ absent: true });
-    return this.#once(key, async () => {
-      const source = name === 'trailer' ? await this.#trailer(media) : media;
-      return this.#options.decoding.during(decode(source, { field, signal: this.#options.signal }));
-    });
-  }
-
-  /** A trailer that comes as a stream and is wanted for picture and sound is put into a file first. */
-  async #trailer(media: MediaInput): Promise<MediaInput> {
-    if (this.#trailerJobs < 2) return media;
-    const source = classify(media, 'trailer');
-    if (source.kind !== 'stream') return media;
-    this.#staged ??= stageFile(source, {
-      subject: { field: 'trailer' },
-      limit: 'maxBytes',
-      maxBytes: this.#media.limits.maxBytes,
-      signal: this.#options.signal ?? new AbortController().signal,
-    });
-    return { path: (await this.#staged).path };
-  }
-
-  #once<T>(key: string, work: () => Promise<T>): Promise<Sample<T>> {
-    const known = this.#memo.get(key) as Promise<Sample<T>> | undefined;
-    if (known) return known;
-    const promise = work().then(
-      (sample): Sample<T> => ({ sample }),
-      (error): Sample<T> => {
-        if (!(error instanceof CinefuseError)) throw error;
-        if (error.code === 'ERR_CANCELLED' || error.code === 'ERR_DISPOSED') throw error;
-        const trailer = error.field === 'trailer' && error.code === 'ERR_MEDIA_EMPTY';
-        return trailer ? { unused: error.message } : { error };
-      },
-    );
-    this.#memo.set(key, promise as Promise<Sample<never>>);
-    return promise;
-  }
-
-  async release(): Promise<void> {
-    const staged = await this.#staged?.catch(() => undefined);
-    await staged?.release();
-  }
-}
-
-function subtitleText(source: string): string {
-  const cues = parseSubtitles(source);
-  return cues.length > 0 ? cues.map(({ text }) => text).join('\n') : source;
-}
-
-const languageNames = new Intl.DisplayNames(['en'], { type: 'language' });
-
-function languageName(code: string): string {
-  if (code === 'und') return 'no language that can be told';
-  try {
-    return languageNames.of(code) ?? code;
-  } catch {
-    return code;
-  }
+/** The sentiment section with its tensors. */
+function languageScorers(bundle: Bundle): Map<string, LanguageScorer> {
+  const dims = new Map<string, number>([
+    ...bundle.encoders.map(({ spec }): [string, number] => [spec.name, spec.dim]),
+    ...bundle.manifest.tfidf.map(({ name, dim }): [string, number] => [name, dim]),
+  ]);
+  return new Map(
+    Object.entries(bundle.manifest.sentiment ?? {}).map(([language, { features, temperature }]) => {
+      const dim = features.reduce((sum, name) => sum + (dims.get(name) ?? 0), 0);
+      const weight = toFloat32(bundle.tensor(`sentiment.${language}.weight`, [dim]));
+      const bias = toFloat32(bundle.tensor(`sentiment.${language}.bias`, [1]))[0]!;
+      return [language, { features, temperature, weight, bias }];
+    }),
+  );
 }

@@ -1,5 +1,6 @@
 /** Predictor: from a film's files to its expected reception. */
 import path from 'node:path';
+import { inBatches } from './batches.js';
 import type { Embedding } from './encoders/embedding.js';
 import type { Device, PoolDescription } from './encoders/pool.js';
 import {
@@ -11,13 +12,13 @@ import {
   InputError,
   throwIfCancelled,
 } from './errors.js';
-import { type Feedback, headFeedback, type Moment, type SentimentFeedback } from './feedback.js';
-import { type EncodedFilm, type EncodingJob, FilmEncoder, meanVector } from './film-encoder.js';
+import { type Feedback, headFeedback, type SentimentFeedback, sentimentFeedback } from './feedback.js';
+import { type EncodedFilm, type EncodingJob, FilmEncoder } from './film-encoder.js';
+import { fuseFilms, type Fused } from './fuse.js';
 import { type Bundle, loadBundle } from './fusion/bundle.js';
 import type { BundleLimits } from './fusion/limits.js';
 import type { BundleManifest, InputName } from './fusion/manifest.js';
-import { FusionNetwork, type FusionNetworkInput } from './fusion/network.js';
-import { toFloat32 } from './fusion/safetensors.js';
+import { FusionNetwork } from './fusion/network.js';
 import type { MediaLimits } from './media/limits.js';
 import { givenInputNames, type Movie, type ParsedMovie, parseMovie } from './movie.js';
 import { type NativeInfo, native, packageRoot } from './native.js';
@@ -86,9 +87,6 @@ export interface PredictorDescription {
   modalityWeights: 'leave-one-out';
 }
 
-/** Rows of one call of the network: films, and films with an input left out. */
-const MAX_ROWS = 64;
-
 /** The bundle that comes with the package. */
 export function defaultBundlePath(): string {
   return path.join(packageRoot(), 'models', 'default');
@@ -105,7 +103,6 @@ export class Predictor implements AsyncDisposable {
   readonly #jobs: readonly EncodingJob[];
   readonly #exec: ExecOptions;
   readonly #slots: Slots;
-  readonly #sentiment: ReadonlyMap<string, { weight: Float32Array; bias: number }>;
   #disposed: Promise<void> | undefined;
 
   private constructor(
@@ -121,14 +118,6 @@ export class Predictor implements AsyncDisposable {
     this.#jobs = manifest.modalities.map(({ name, ...job }) => ({ key: name, ...job }));
     this.#exec = options.threads === undefined ? {} : { threads: options.threads };
     this.#slots = new Slots(options.concurrency ?? 2);
-    this.#sentiment = new Map(
-      Object.keys(manifest.sentiment ?? {}).map((language) => {
-        const weight = bundle.tensors.get(`sentiment.${language}.weight`);
-        const bias = bundle.tensor(`sentiment.${language}.bias`, [1]);
-        const checked = bundle.tensor(`sentiment.${language}.weight`, [weight?.data.length ?? 0]);
-        return [language, { weight: toFloat32(checked), bias: toFloat32(bias)[0]! }];
-      }),
-    );
   }
 
   /**
@@ -362,7 +351,7 @@ export class Predictor implements AsyncDisposable {
       const parsed = films.map(({ film }) => film);
       const [encoded, sentiments] = await Promise.all([
         this.#encoder.encode(parsed, this.#jobs, encode),
-        this.#scoreReviews(parsed, encode),
+        Promise.all(parsed.map((film) => this.#sentiment(film, encode))),
       ]);
 
       const ready: {
@@ -385,9 +374,11 @@ export class Predictor implements AsyncDisposable {
           });
       });
       const fuseStart = performance.now();
-      const fused = await this.#fuse(
+      const fused = await fuseFilms(
+        this.#network,
+        this.#bundle.manifest,
         ready.map((film) => film.encoded),
-        options.signal,
+        { ...this.#exec, signal: options.signal },
       );
       const end = performance.now();
       const timings = {
@@ -435,10 +426,6 @@ export class Predictor implements AsyncDisposable {
     for (const input of given) {
       // A title is part of the facts; named apart only if a modality wants it.
       if (used.includes(input) || (input === 'title' && !usable.includes('title'))) continue;
-      if (input === 'reviews' && sentiment && !usable.includes('reviews')) {
-        reasons.push({ input, reason: manifest.notUsed.reviews ?? 'scored for sentiment only' });
-        continue;
-      }
       const reason = notUsed.get(input) ?? manifest.notUsed[input] ?? 'this model has no part that reads it';
       reasons.push({ input, reason });
     }
@@ -456,236 +443,24 @@ export class Predictor implements AsyncDisposable {
     };
   }
 
-  /**
-   * Runs the network over films, each as it is and with each of its inputs left out, and measures by the latter how
-   * much each input mattered: the sum over heads of the change of the output, as a share of all inputs' changes.
-   */
-  async #fuse(films: readonly EncodedFilm[], signal: AbortSignal | undefined): Promise<Fused[]> {
-    const { manifest } = this.#bundle;
-    const names = manifest.modalities.map(({ name }) => name);
-    const results: Fused[] = [];
-    let rows: Row[] = [];
-    let pending: { film: EncodedFilm; inputs: InputName[]; first: number }[] = [];
-    const flush = async () => {
-      if (rows.length === 0) return;
-      const run = await this.#network.run(networkInputs(manifest, rows), { ...this.#exec, signal });
-      for (const { film, inputs, first } of pending) {
-        const at = (head: string, row: number) => run.heads[head]![row]!;
-        const changes = inputs.map((_, i) =>
-          inputs.length === 1
-            ? 1
-            : manifest.heads
-                .filter(({ task }) => task !== 'auxiliary')
-                .reduce((sum, { name }) => sum + Math.abs(at(name, first) - at(name, first + 1 + i)), 0),
-        );
-        const total = changes.reduce((a, b) => a + b, 0);
-        results.push({
-          output: (head) => at(head, first),
-          present: names.filter((name) => film.embeddings.has(name)),
-          weights: new Map(
-            inputs.map((input, i) => [input, total > 0 ? changes[i]! / total : 1 / inputs.length]),
-          ),
-          moments: momentsOf(manifest, film, first, run.sequenceWeights ?? {}),
-        });
-      }
-      rows = [];
-      pending = [];
-    };
-    for (const film of films) {
-      const inputs = [
-        ...new Set(
-          manifest.modalities.filter(({ name }) => film.embeddings.has(name)).map(({ input }) => input),
-        ),
-      ];
-      const own: Row[] = [{ film, without: undefined }];
-      if (inputs.length > 1) own.push(...inputs.map((without): Row => ({ film, without })));
-      if (rows.length + own.length > MAX_ROWS) await flush();
-      pending.push({ film, inputs, first: rows.length });
-      rows.push(...own);
-    }
-    await flush();
-    return results;
-  }
-
-  /** Polarity of each film's reviews by their language's scorer; undefined for films without reviews. */
-  async #scoreReviews(
-    films: readonly ParsedMovie[],
+  /** Polarity of a film's reviews; undefined where there are none or the bundle has no scorer. */
+  async #sentiment(
+    { given: { reviews } }: ParsedMovie,
     options: ReturnType<typeof encodeOptions>,
-  ): Promise<(SentimentFeedback | CinefuseError | undefined)[]> {
-    const scorers = this.#encoder.sentiment;
-    if (Object.keys(scorers).length === 0) return films.map(() => undefined);
-    return Promise.all(
-      films.map(async ({ given: { reviews } }) => {
-        if (reviews === undefined) return undefined;
-        try {
-          const texts = Array.isArray(reviews)
-            ? (reviews as string[])
-            : (await readText(reviews as { path: string }, 'reviews'))
-                .split(/\r?\n/)
-                .filter((line) => line.trim());
-          return await this.#scoreTexts(texts, options);
-        } catch (error) {
-          if (!(error instanceof CinefuseError) || error instanceof CancelledError) throw error;
-          if (error instanceof DisposedError) throw error;
-          return options.onInputError === 'skip' ? undefined : error;
-        }
-      }),
-    );
-  }
-
-  async #scoreTexts(
-    texts: readonly string[],
-    options: ReturnType<typeof encodeOptions>,
-  ): Promise<SentimentFeedback> {
-    const scorers = this.#encoder.sentiment;
-    const byLanguage = new Map<string, number[]>();
-    const notScored: SentimentFeedback['notScored'] = [];
-    const guesses = await Promise.all(
-      texts.map((text) => this.#encoder.detectLanguage(text, options.signal)),
-    );
-    guesses.forEach((guess, index) => {
-      const language = Object.keys(scorers).find((known) =>
-        guess.candidates.length === 0
-          ? false
-          : guess.candidates.some(
-              (c) => c.language === known && c.score >= guess.candidates[0]!.score - 0.05,
-            ),
-      );
-      if (language) byLanguage.set(language, [...(byLanguage.get(language) ?? []), index]);
-      else notScored.push({ index, reason: `no scorer for its language (${guess.language})` });
-    });
-    const probabilities: number[] = [];
-    const languages: Record<string, number> = {};
-    for (const [language, indexes] of byLanguage) {
-      const { features, temperature } = scorers[language]!;
-      const { weight, bias } = this.#sentiment.get(language)!;
-      const vectors = await this.#encoder.encodeReviews(
-        indexes.map((index) => texts[index]!),
-        features,
-        options,
-      );
-      vectors.forEach((vector, i) => {
-        if (vector instanceof CinefuseError) {
-          notScored.push({ index: indexes[i]!, reason: vector.message });
-          return;
-        }
-        let score = bias;
-        for (let j = 0; j < weight.length; j++) score += weight[j]! * vector[j]!;
-        probabilities.push(1 / (1 + Math.exp(-score / temperature)));
-        languages[language] = (languages[language] ?? 0) + 1;
-      });
-    }
-    const count = probabilities.length;
-    return {
-      positive: count === 0 ? Number.NaN : probabilities.reduce((a, b) => a + b, 0) / count,
-      positiveShare: count === 0 ? Number.NaN : probabilities.filter((p) => p >= 0.5).length / count,
-      reviews: count,
-      languages,
-      notScored: notScored.sort((a, b) => a.index - b.index),
-    };
-  }
-}
-
-interface Fused {
-  output: (head: string) => number;
-  present: string[];
-  /** By input, in the order of the modalities; sums to 1. */
-  weights: Map<InputName, number>;
-  moments: Moment[];
-}
-
-interface Row {
-  film: EncodedFilm;
-  without: InputName | undefined;
-}
-
-/** The network's inputs for these rows: absent modalities are masked, their values never read. */
-function networkInputs(manifest: BundleManifest, rows: readonly Row[]): FusionNetworkInput {
-  const batch = rows.length;
-  const count = manifest.modalities.length;
-  const present = new Uint8Array(batch * count);
-  const inputs: FusionNetworkInput['inputs'] = {};
-  manifest.modalities.forEach(({ name, input }, m) => {
-    const { dim, sequence } = manifest.network.modalities[m]!;
-    const embeddings = rows.map(({ film, without }) =>
-      without === input ? undefined : film.embeddings.get(name),
-    );
-    const steps = sequence ? Math.max(1, ...embeddings.map((embedding) => embedding?.length ?? 1)) : 1;
-    const data = new Float32Array(batch * steps * dim);
-    const lengths = new Int32Array(batch);
-    embeddings.forEach((embedding, row) => {
-      if (!embedding) return;
-      present[row * count + m] = 1;
-      lengths[row] = sequence ? embedding.length : 1;
-      data.set(sequence ? embedding.data : meanVector(embedding), row * steps * dim);
-    });
-    inputs[name] = sequence ? { data, steps, lengths } : { data };
-  });
-  return { batch, present, inputs };
-}
-
-/** The stretches of a film's media that the network attended to. */
-function momentsOf(
-  manifest: BundleManifest,
-  film: EncodedFilm,
-  row: number,
-  sequenceWeights: Record<string, { steps: number; data: Float32Array }>,
-): Moment[] {
-  const moments: Moment[] = [];
-  for (const { name, input } of manifest.modalities) {
-    const embedding = film.embeddings.get(name);
-    const weights = sequenceWeights[name];
-    if (!embedding?.startMs || !embedding.endMs || !weights) continue;
-    for (let i = 0; i < embedding.length; i++) {
-      moments.push({
-        input,
-        startMs: embedding.startMs[i]!,
-        endMs: embedding.endMs[i]!,
-        weight: weights.data[row * weights.steps + i]!,
-      });
+  ): Promise<SentimentFeedback | CinefuseError | undefined> {
+    const scorer = this.#encoder.reviews;
+    if (reviews === undefined || !scorer) return undefined;
+    try {
+      const texts =
+        'path' in reviews
+          ? (await readText(reviews, 'reviews')).split(/\r?\n/).filter((line) => line.trim() !== '')
+          : reviews;
+      return sentimentFeedback(await options.encoding.during(scorer.score(texts, options)));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      return options.onInputError === 'skip' ? undefined : error;
     }
   }
-  return moments;
-}
-
-/** Full batches, and sooner those that a slow source has ready: the next film is waited for 5 ms at most. */
-async function* inBatches(
-  movies: Iterable<Movie> | AsyncIterable<Movie>,
-  batchSize: number,
-): AsyncGenerator<Movie[], void, undefined> {
-  const isAsync = Symbol.asyncIterator in movies;
-  const iterator = isAsync ? movies[Symbol.asyncIterator]() : (movies as Iterable<Movie>)[Symbol.iterator]();
-  let next: Promise<IteratorResult<Movie>> | undefined;
-  let finished = false;
-  let failure: { error: unknown } | undefined;
-  try {
-    while (!finished) {
-      const batch: Movie[] = [];
-      while (batch.length < batchSize && !finished) {
-        next ??= Promise.resolve(iterator.next());
-        const item: IteratorResult<Movie> | 'slow' = await (batch.length > 0 && isAsync
-          ? Promise.race([next, waited(5)])
-          : next
-        ).catch((error: unknown) => {
-          failure = { error };
-          return { done: true as const, value: undefined };
-        });
-        if (item === 'slow') break;
-        next = undefined;
-        if (item.done) finished = true;
-        else batch.push(item.value);
-      }
-      if (batch.length > 0) yield batch;
-    }
-    if (failure) throw failure.error;
-  } finally {
-    if (!finished) await iterator.return?.();
-  }
-}
-
-async function waited(milliseconds: number): Promise<'slow'> {
-  await new Promise((resolve) => setTimeout(resolve, milliseconds));
-  return 'slow';
 }
 
 function encodeOptions({ signal, onInputError = 'throw' }: PredictOptions) {

@@ -1,0 +1,128 @@
+/** From films' embeddings to the network's outputs, and how much each input had to do with them. */
+import { meanVector } from './encoders/embedding.js';
+import type { EncodedFilm } from './film-encoder.js';
+import type { Moment } from './feedback.js';
+import type { BundleManifest, InputName } from './fusion/manifest.js';
+import type { FusionNetwork, FusionNetworkInput } from './fusion/network.js';
+import type { ExecOptions } from './ops/exec.js';
+
+/** Rows of one call of the network: films, and films with an input left out. */
+const MAX_ROWS = 64;
+
+/** What the network says of one film. */
+export interface Fused {
+  output: (head: string) => number;
+  present: string[];
+  /** By input, in the order of the modalities; sums to 1. */
+  weights: Map<InputName, number>;
+  moments: Moment[];
+}
+
+interface Row {
+  film: EncodedFilm;
+  without: InputName | undefined;
+}
+
+/** The network's inputs for these rows: absent modalities are masked, their values never read. */
+function networkInputs(manifest: BundleManifest, rows: readonly Row[]): FusionNetworkInput {
+  const batch = rows.length;
+  const count = manifest.modalities.length;
+  const present = new Uint8Array(batch * count);
+  const inputs: FusionNetworkInput['inputs'] = {};
+  manifest.modalities.forEach(({ name, input }, m) => {
+    const { dim, sequence } = manifest.network.modalities[m]!;
+    const embeddings = rows.map(({ film, without }) =>
+      without === input ? undefined : film.embeddings.get(name),
+    );
+    const steps = sequence ? Math.max(1, ...embeddings.map((embedding) => embedding?.length ?? 1)) : 1;
+    const data = new Float32Array(batch * steps * dim);
+    const lengths = new Int32Array(batch);
+    embeddings.forEach((embedding, row) => {
+      if (!embedding) return;
+      present[row * count + m] = 1;
+      lengths[row] = sequence ? embedding.length : 1;
+      data.set(sequence ? embedding.data : meanVector(embedding), row * steps * dim);
+    });
+    inputs[name] = sequence ? { data, steps, lengths } : { data };
+  });
+  return { batch, present, inputs };
+}
+
+/** The stretches of a film's media that the network attended to. */
+function momentsOf(
+  manifest: BundleManifest,
+  film: EncodedFilm,
+  row: number,
+  sequenceWeights: Record<string, { steps: number; data: Float32Array }>,
+): Moment[] {
+  const moments: Moment[] = [];
+  for (const { name, input } of manifest.modalities) {
+    const embedding = film.embeddings.get(name);
+    const weights = sequenceWeights[name];
+    if (!embedding?.startMs || !embedding.endMs || !weights) continue;
+    for (let i = 0; i < embedding.length; i++) {
+      moments.push({
+        input,
+        startMs: embedding.startMs[i]!,
+        endMs: embedding.endMs[i]!,
+        weight: weights.data[row * weights.steps + i]!,
+      });
+    }
+  }
+  return moments;
+}
+
+/**
+ * Runs the network over films, each as it is and with each of its inputs left out, and measures by the latter how
+ * much each input mattered: the sum over heads of the change of the output, as a share of all inputs' changes.
+ */
+export async function fuseFilms(
+  network: FusionNetwork,
+  manifest: BundleManifest,
+  films: readonly EncodedFilm[],
+  exec: ExecOptions,
+): Promise<Fused[]> {
+  const names = manifest.modalities.map(({ name }) => name);
+  const results: Fused[] = [];
+  let rows: Row[] = [];
+  let pending: { film: EncodedFilm; inputs: InputName[]; first: number }[] = [];
+  const flush = async () => {
+    if (rows.length === 0) return;
+    const run = await network.run(networkInputs(manifest, rows), exec);
+    for (const { film, inputs, first } of pending) {
+      const at = (head: string, row: number) => run.heads[head]![row]!;
+      const changes = inputs.map((_, i) =>
+        inputs.length === 1
+          ? 1
+          : manifest.heads
+              .filter(({ task }) => task !== 'auxiliary')
+              .reduce((sum, { name }) => sum + Math.abs(at(name, first) - at(name, first + 1 + i)), 0),
+      );
+      const total = changes.reduce((a, b) => a + b, 0);
+      results.push({
+        output: (head) => at(head, first),
+        present: names.filter((name) => film.embeddings.has(name)),
+        weights: new Map(
+          inputs.map((input, i) => [input, total > 0 ? changes[i]! / total : 1 / inputs.length]),
+        ),
+        moments: momentsOf(manifest, film, first, run.sequenceWeights ?? {}),
+      });
+    }
+    rows = [];
+    pending = [];
+  };
+  for (const film of films) {
+    const inputs = [
+      ...new Set(
+        manifest.modalities.filter(({ name }) => film.embeddings.has(name)).map(({ input }) => input),
+      ),
+    ];
+    const own: Row[] = [{ film, without: undefined }];
+    if (inputs.length > 1) own.push(...inputs.map((without): Row => ({ film, without })));
+    if (rows.length + own.length > MAX_ROWS) await flush();
+    pending.push({ film, inputs, first: rows.length });
+    rows.push(...own);
+  }
+  await flush();
+  return results;
+}

@@ -1,0 +1,114 @@
+import { meanVector } from '../encoders/embedding.js';
+import { CinefuseError, InputError } from '../errors.js';
+import { coversLanguage } from './language.js';
+import type { TextSequenceEncoder } from './text-encoder.js';
+import type { TextThread } from './text-thread.js';
+import type { TfidfEncoder } from './tfidf.js';
+
+/** How the reviews of one language are scored: probability = sigmoid((w·x + b) / temperature). */
+export interface LanguageScorer {
+  /** Names of encoders and TF-IDF members whose vectors, end to end, are x; a sequence counts with its mean. */
+  features: readonly string[];
+  temperature: number;
+  weight: Float32Array;
+  bias: number;
+}
+
+export interface ReviewScores {
+  /** By place in the list: the probability of being positive, or why there is none. */
+  probabilities: (number | CinefuseError)[];
+  /** By place: the language whose scorer was used. */
+  languages: (string | undefined)[];
+}
+
+/** Polarity of reviews, each by the scorer of its language. */
+export class ReviewScorer {
+  readonly #scorers: ReadonlyMap<string, LanguageScorer>;
+  readonly #texts: ReadonlyMap<string, TextSequenceEncoder>;
+  readonly #tfidf: ReadonlyMap<string, TfidfEncoder>;
+  readonly #thread: TextThread;
+
+  constructor(
+    scorers: ReadonlyMap<string, LanguageScorer>,
+    encoders: { texts: ReadonlyMap<string, TextSequenceEncoder>; tfidf: ReadonlyMap<string, TfidfEncoder> },
+    thread: TextThread,
+  ) {
+    this.#scorers = scorers;
+    this.#texts = encoders.texts;
+    this.#tfidf = encoders.tfidf;
+    this.#thread = thread;
+  }
+
+  get languages(): string[] {
+    return [...this.#scorers.keys()];
+  }
+
+  /**
+   * @throws ModelError ERR_MODEL_*  an encoder failed; CancelledError; DisposedError. A review that cannot be scored has
+   *   its InputError in its place instead: ERR_INPUT_LANGUAGE, ERR_INPUT_EMPTY
+   */
+  async score(
+    reviews: readonly string[],
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<ReviewScores> {
+    const guesses = await Promise.all(reviews.map((text) => this.#thread.detectLanguage(text, options)));
+    const languages = guesses.map((guess) =>
+      guess.candidates.length === 0
+        ? undefined
+        : this.languages.find((language) => coversLanguage([language], guess)),
+    );
+    const probabilities = guesses.map(
+      (guess, i): number | CinefuseError =>
+        new InputError('ERR_INPUT_LANGUAGE', {
+          field: `reviews.${i}`,
+          expected: `a review in ${this.languages.join(' or ')}`,
+          got: guess.language === 'und' ? 'one without words' : `one that seems to be in ${guess.language}`,
+        }),
+    );
+    await Promise.all(
+      [...this.#scorers].map(async ([language, scorer]) => {
+        const places = languages.flatMap((own, i) => (own === language ? [i] : []));
+        if (places.length === 0) return;
+        const parts = await Promise.all(
+          scorer.features.map((name) => this.#encode(name, places, reviews, options.signal)),
+        );
+        places.forEach((place, i) => {
+          probabilities[place] = probabilityOf(
+            scorer,
+            parts.map((part) => part[i]!),
+          );
+        });
+      }),
+    );
+    return { probabilities, languages };
+  }
+
+  async #encode(
+    name: string,
+    places: readonly number[],
+    reviews: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<(Float32Array | CinefuseError)[]> {
+    const texts = places.map((place) => reviews[place]!);
+    const tfidf = this.#tfidf.get(name);
+    if (tfidf) return texts.map((text) => tfidf.encode(text));
+    const fields = places.map((place) => `reviews.${place}`);
+    const embeddings = await this.#texts.get(name)!.encodeEach(texts, { signal, fields });
+    return embeddings.map((embedding) =>
+      embedding instanceof CinefuseError ? embedding : meanVector(embedding),
+    );
+  }
+}
+
+function probabilityOf(
+  { weight, bias, temperature }: LanguageScorer,
+  parts: readonly (Float32Array | CinefuseError)[],
+): number | CinefuseError {
+  let score = bias;
+  let at = 0;
+  for (const part of parts) {
+    if (part instanceof CinefuseError) return part;
+    for (const value of part) score += weight[at++]! * value;
+  }
+  return 1 / (1 + Math.exp(-score / temperature));
+}

@@ -3,7 +3,7 @@ import { meanVector } from './encoders/embedding.js';
 import type { EncodedFilm } from './film-encoder.js';
 import type { Moment } from './feedback.js';
 import type { BundleManifest, InputName } from './fusion/manifest.js';
-import type { FusionNetwork, FusionNetworkInput } from './fusion/network.js';
+import type { FusionNetwork, NetworkInputs, NetworkSequence } from './fusion/network.js';
 import type { ExecOptions } from './ops/exec.js';
 
 /** Rows of one call of the network: films, and films with an input left out. */
@@ -24,16 +24,17 @@ interface Row {
 }
 
 /** The network's inputs for these rows: absent modalities are masked, their values never read. */
-function networkInputs(manifest: BundleManifest, rows: readonly Row[]): FusionNetworkInput {
+function networkInputs(manifest: BundleManifest, rows: readonly Row[]): NetworkInputs {
   const batch = rows.length;
   const count = manifest.modalities.length;
   const present = new Uint8Array(batch * count);
-  const inputs: FusionNetworkInput['inputs'] = {};
+  const modalities: Record<string, Float32Array | NetworkSequence> = {};
   manifest.modalities.forEach(({ name, input }, m) => {
     const { dim, sequence } = manifest.network.modalities[m]!;
     const embeddings = rows.map(({ film, without }) =>
       without === input ? undefined : film.embeddings.get(name),
     );
+    if (embeddings.every((embedding) => embedding === undefined)) return;
     const steps = sequence ? Math.max(1, ...embeddings.map((embedding) => embedding?.length ?? 1)) : 1;
     const data = new Float32Array(batch * steps * dim);
     const lengths = new Int32Array(batch);
@@ -43,9 +44,9 @@ function networkInputs(manifest: BundleManifest, rows: readonly Row[]): FusionNe
       lengths[row] = sequence ? embedding.length : 1;
       data.set(sequence ? embedding.data : meanVector(embedding), row * steps * dim);
     });
-    inputs[name] = sequence ? { data, steps, lengths } : { data };
+    modalities[name] = sequence ? { data, steps, lengths } : data;
   });
-  return { batch, present, inputs };
+  return { batch, present, modalities };
 }
 
 /** The stretches of a film's media that the network attended to. */
@@ -53,19 +54,21 @@ function momentsOf(
   manifest: BundleManifest,
   film: EncodedFilm,
   row: number,
-  sequenceWeights: Record<string, { steps: number; data: Float32Array }>,
+  batch: number,
+  sequenceWeights: Record<string, Float32Array>,
 ): Moment[] {
   const moments: Moment[] = [];
   for (const { name, input } of manifest.modalities) {
     const embedding = film.embeddings.get(name);
     const weights = sequenceWeights[name];
     if (!embedding?.startMs || !embedding.endMs || !weights) continue;
+    const steps = weights.length / batch;
     for (let i = 0; i < embedding.length; i++) {
       moments.push({
         input,
         startMs: embedding.startMs[i]!,
         endMs: embedding.endMs[i]!,
-        weight: weights.data[row * weights.steps + i]!,
+        weight: weights[row * steps + i]!,
       });
     }
   }
@@ -88,7 +91,7 @@ export async function fuseFilms(
   let pending: { film: EncodedFilm; inputs: InputName[]; first: number }[] = [];
   const flush = async () => {
     if (rows.length === 0) return;
-    const run = await network.run(networkInputs(manifest, rows), exec);
+    const run = await network.run(networkInputs(manifest, rows), { ...exec, sequenceWeights: true });
     for (const { film, inputs, first } of pending) {
       const at = (head: string, row: number) => run.heads[head]![row]!;
       const changes = inputs.map((_, i) =>
@@ -105,7 +108,7 @@ export async function fuseFilms(
         weights: new Map(
           inputs.map((input, i) => [input, total > 0 ? changes[i]! / total : 1 / inputs.length]),
         ),
-        moments: momentsOf(manifest, film, first, run.sequenceWeights ?? {}),
+        moments: momentsOf(manifest, film, first, rows.length, run.sequenceWeights ?? {}),
       });
     }
     rows = [];

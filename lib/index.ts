@@ -24,13 +24,12 @@ export { type Bundle, loadBundle, verifyBundle } from './fusion/bundle.js';
 export { type BundleContents, saveBundle } from './fusion/bundle-save.js';
 export type { BundleManifest, InputName } from './fusion/manifest.js';
 export type { MediaInput, Movie, TextInput } from './movie.js';
-export {
-  defaultBundlePath,
-  type InputEmbedding,
-  type PredictionResult,
-  type PredictManyOptions,
-  type PredictOptions,
-  Predictor,
-  type PredictorDescription,
-  type PredictorOptions,
-} from './predict.js';
+export type {
+  InputEmbedding,
+  PredictionResult,
+  PredictManyOptions,
+  PredictOptions,
+  PredictorDescription,
+  PredictorOptions,
+} from './options.js';
+export { defaultBundlePath, Predictor } from './predict.js';

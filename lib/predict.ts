@@ -1,8 +1,6 @@
 /** Predictor: from a film's files to its expected reception. */
 import path from 'node:path';
 import { inBatches } from './batches.js';
-import type { Embedding } from './encoders/embedding.js';
-import type { Device, PoolDescription } from './encoders/pool.js';
 import {
   BackendError,
   CancelledError,
@@ -16,76 +14,21 @@ import { type Feedback, headFeedback, type SentimentFeedback, sentimentFeedback 
 import { type EncodedFilm, type EncodingJob, FilmEncoder } from './film-encoder.js';
 import { fuseFilms, type Fused } from './fuse.js';
 import { type Bundle, loadBundle } from './fusion/bundle.js';
-import type { BundleLimits } from './fusion/limits.js';
-import type { BundleManifest, InputName } from './fusion/manifest.js';
 import { FusionNetwork } from './fusion/network.js';
-import type { MediaLimits } from './media/limits.js';
 import { givenInputNames, type Movie, type ParsedMovie, parseMovie } from './movie.js';
 import { type NativeInfo, native, packageRoot } from './native.js';
 import { checkThreads, defaultIsa, defaultThreads, type ExecOptions } from './ops/exec.js';
+import type {
+  InputEmbedding,
+  PredictionResult,
+  PredictManyOptions,
+  PredictOptions,
+  PredictorDescription,
+  PredictorOptions,
+} from './options.js';
 import { Slots } from './slots.js';
 import { Stopwatch } from './stopwatch.js';
 import { readText } from './text/read-text.js';
-
-export interface PredictorOptions {
-  /** Threads of the encoders and of the operators, each in its turn. Default: the cores this process may use. */
-  threads?: number | undefined;
-  /** Worker threads with encoder sessions, each with its own copy of the weights. Default 1. */
-  encoderWorkers?: number | undefined;
-  /** 'auto' (default) uses CUDA where it works, 'cuda' insists on it. `describe()` says what was had and why. */
-  device?: Device | undefined;
-  /** 'process' decodes media in child processes that can be killed: for files from people you do not trust. */
-  isolation?: 'thread' | 'process' | undefined;
-  mediaLimits?: Partial<MediaLimits> | undefined;
-  bundleLimits?: Partial<BundleLimits> | undefined;
-  /** Batches worked on at the same time; further calls wait their turn. Default 2. */
-  concurrency?: number | undefined;
-  signal?: AbortSignal | undefined;
-}
-
-export interface PredictOptions {
-  signal?: AbortSignal | undefined;
-  /**
-   * 'throw' (default): an input that is given and cannot be read fails the film. 'skip': the forecast is made without
-   * it, and `notUsed` says why.
-   */
-  onInputError?: 'throw' | 'skip' | undefined;
-}
-
-export interface PredictManyOptions extends PredictOptions {
-  /** Films that go through the encoders together. Default 16. */
-  batchSize?: number | undefined;
-  /** Told after every batch. `total` is not known for a stream. */
-  onProgress?: ((progress: { done: number; failed: number; total?: number }) => void) | undefined;
-}
-
-/** What came of the film at this place of the batch or stream. */
-export type PredictionResult = { index: number; id?: string } & (
-  | { ok: true; feedback: Feedback }
-  | { ok: false; error: CinefuseError }
-);
-
-/** One input as its encoder sees it: a sequence of vectors. */
-export interface InputEmbedding extends Embedding {
-  input: InputName;
-  encoder: string;
-}
-
-export interface PredictorDescription {
-  bundle: Pick<BundleManifest, 'name' | 'version' | 'licence' | 'beforeRelease' | 'metrics' | 'card'> & {
-    directory: string;
-  };
-  modalities: BundleManifest['modalities'];
-  /** Inputs that this model leaves aside, and why. */
-  notUsed: BundleManifest['notUsed'];
-  network: BundleManifest['network'];
-  heads: BundleManifest['heads'];
-  encoders: PoolDescription;
-  operators: { backend: 'cpu'; isa: string; threads: number; cuda: { available: boolean; reason?: string } };
-  isolation: 'thread' | 'process';
-  /** How `feedback.modalities` is measured: the change of the outputs when an input is left out, as a share of all. */
-  modalityWeights: 'leave-one-out';
-}
 
 /** The bundle that comes with the package. */
 export function defaultBundlePath(): string {

@@ -107,3 +107,13 @@ function finish(vector: Float32Array, { name, normalize }: { name: string; norma
   const scale = 1 / Math.sqrt(squares);
   for (let i = 0; i < vector.length; i++) vector[i]! *= scale;
 }
+
+/** The mean of an embedding's vectors. @returns (dim); the embedding's own data when it is one vector */
+export function meanVector({ data, length, dim }: Embedding): Float32Array {
+  if (length === 1) return data;
+  const sum = new Float64Array(dim);
+  for (let row = 0; row < length; row++) {
+    for (let i = 0; i < dim; i++) sum[i]! += data[row * dim + i]!;
+  }
+  return Float32Array.from(sum, (value) => value / length);
+}

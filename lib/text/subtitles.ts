@@ -5,6 +5,7 @@ export interface SubtitleCue {
   text: string;
 }
 
+const ENTITIES: Record<string, string> = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&nbsp;': ' ' };
 const TIME = String.raw`(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})`;
 const TIMING = new RegExp(String.raw`^\s*${TIME}\s*-->\s*${TIME}`);
 
@@ -23,6 +24,7 @@ export function parseSubtitles(source: string): SubtitleCue[] {
       .slice(at + 1)
       .join(' ')
       .replace(/<[^<>]{0,200}>|\{\\[^{}]{0,200}\}/g, '')
+      .replace(/&(amp|lt|gt|nbsp);/g, (entity) => ENTITIES[entity]!)
       .replace(/\s+/g, ' ')
       .trim();
     if (text !== '') cues.push({ startMs: milliseconds(time, 1), endMs: milliseconds(time, 5), text });

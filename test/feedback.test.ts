@@ -1,0 +1,81 @@
+import test from 'ava';
+import { headFeedback, sentimentFeedback } from '../lib/feedback.js';
+import type { BundleHead } from '../lib/fusion/manifest.js';
+import { InputError } from '../lib/errors.js';
+
+const HEADS: BundleHead[] = [
+  {
+    name: 'rating',
+    task: 'regression',
+    unit: 'points',
+    mean: 6,
+    std: 2,
+    min: 0,
+    max: 10,
+    transform: 'none',
+    interval: { level: 0.9, quantiles: { '*': 2, 'a+b': 1 }, spreadHead: 'spread', calibratedOn: '' },
+  },
+  { name: 'spread', task: 'auxiliary' },
+  {
+    name: 'boxOffice',
+    task: 'regression',
+    unit: 'USD',
+    mean: 7,
+    std: 1,
+    transform: 'log10',
+    interval: { level: 0.8, quantiles: { '*': 0.5 }, calibratedOn: '' },
+  },
+  {
+    name: 'wellReceived',
+    task: 'binary',
+    positive: 'p',
+    temperatures: { '*': 2, b: 4 },
+    threshold: 0.6,
+    calibratedOn: '',
+  },
+  {
+    name: 'laughs',
+    task: 'binary',
+    positive: 'q',
+    temperatures: { '*': 1 },
+    threshold: 0.5,
+    calibratedOn: '',
+  },
+];
+const outputs = (values: Record<string, number>) => (head: string) => values[head]!;
+const near = (a: number, b: number) => Math.abs(a - b) < 1e-9 * Math.max(1, Math.abs(b));
+
+test('value = output * std + mean; interval by the quantile of the present inputs times the spread', (t) => {
+  const o = outputs({ rating: 0.5, spread: Math.log(0.5), boxOffice: 1, wellReceived: 2, laughs: -1 });
+  const all = headFeedback(HEADS, o, ['a', 'b']);
+  t.is(all.rating!.value, 7);
+  t.deepEqual(all.rating!.interval, [6.5, 7.5]);
+  const some = headFeedback(HEADS, o, ['b']);
+  t.deepEqual(some.rating!.interval, [6, 8]);
+  t.true(near(all.boxOffice!.value, 1e8) && near(all.boxOffice!.interval[0], 10 ** 7.5));
+  t.true(near(all.wellReceived!.probability, 1 / (1 + Math.exp(-1))));
+  t.true(near(some.wellReceived!.probability, 1 / (1 + Math.exp(-0.5))));
+  t.true(all.wellReceived!.verdict);
+  t.true(near((all.other!.laughs as { probability: number }).probability, 1 / (1 + Math.E)));
+  t.false('spread' in (all.other ?? {}));
+});
+
+test('values and intervals stay within their bounds', (t) => {
+  const o = outputs({ rating: 50, spread: 0, boxOffice: 0, wellReceived: -8000, laughs: 0 });
+  const { rating, wellReceived } = headFeedback(HEADS, o, []);
+  t.is(rating!.value, 10);
+  t.deepEqual(rating!.interval, [10, 10]);
+  t.is(wellReceived!.probability, 0);
+});
+
+test('sentiment: means over what could be scored; null when nothing could', (t) => {
+  const error = new InputError('ERR_INPUT_LANGUAGE', { message: 'why' });
+  t.deepEqual(sentimentFeedback({ probabilities: [0.9, error, 0.3], languages: ['en', undefined, 'zh'] }), {
+    positive: 0.6,
+    positiveShare: 0.5,
+    reviews: 2,
+    languages: { en: 1, zh: 1 },
+    notScored: [{ index: 1, reason: 'why' }],
+  });
+  t.is(sentimentFeedback({ probabilities: [error], languages: [undefined] }).positive, null);
+});

@@ -1,0 +1,77 @@
+/**
+ * 2,000 predictions with the bundle that ships: memory stays flat after warm-up, and the event loop stays free. The
+ * bound on the event loop's delay is a promise of the library, not a measurement, so it is held here.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import path from 'node:path';
+import test from 'ava';
+import sharp from 'sharp';
+import { type Movie, Predictor } from '../../lib/index.js';
+import { packageRoot } from '../../lib/native.js';
+
+const PREDICTIONS = 2000;
+const WARM_UP = 400;
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+async function residentMiB(): Promise<number> {
+  for (let i = 0; i < 3; i++) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return process.memoryUsage().rss / 2 ** 20;
+}
+
+test('2,000 predictions: flat memory, free event loop', async (t) => {
+  t.timeout(15 * 60_000);
+  await using predictor = await Predictor.load();
+  // Small posters, so that the run is about the library; every fifth film has one, every second a synopsis.
+  const poster = await sharp(path.join(packageRoot(), 'examples', 'the-lighthouse-keeper', 'poster.jpg'))
+    .resize(160)
+    .jpeg()
+    .toBuffer();
+  const movie = (i: number): Movie => ({
+    id: String(i),
+    title: `Film ${i}`,
+    releaseDate: `20${10 + (i % 17)}-0${1 + (i % 9)}`,
+    runtime: 80 + (i % 60),
+    budget: 1e6 * (1 + (i % 90)),
+    genres: ['Drama'],
+    ...(i % 2 === 0 && {
+      synopsis: `A keeper of light number ${i} saves a stranger from the sea and learns who she is.`,
+    }),
+    ...(i % 5 === 0 && { poster: Buffer.from(poster) }),
+    ...(i % 10 === 3 && { poster: Buffer.from('broken'), id: `broken ${i}` }),
+  });
+
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  let failed = 0;
+  let early = 0;
+  for (let done = 0; done < PREDICTIONS; done += 100) {
+    if (done === WARM_UP) {
+      early = await residentMiB();
+      delay.enable();
+    }
+    // Singles and batches, several at a time, as a service would.
+    const films = Array.from({ length: 100 }, (_, i) => movie(done + i));
+    const singles = films.slice(0, 20).map((film) => predictor.predict(film).catch(() => failed++));
+    const results = await predictor.predictBatch(films.slice(20), { batchSize: 16 });
+    await Promise.all(singles);
+    failed += results.filter(({ ok }) => !ok).length;
+  }
+  delay.disable();
+  const late = await residentMiB();
+  const p99 = delay.percentile(99) / 1e6;
+  t.log(
+    `RSS ${early.toFixed(0)} MiB after ${WARM_UP}, ${late.toFixed(0)} MiB after ${PREDICTIONS}; event-loop delay p99 ${p99.toFixed(1)} ms, max ${(delay.max / 1e6).toFixed(1)} ms`,
+  );
+  t.is(failed, PREDICTIONS / 10, 'the broken films fail, and no other');
+  t.true(
+    late - early < Math.max(24, early * 0.06),
+    `memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`,
+  );
+  t.true(p99 < 25, `event-loop delay p99 ${p99.toFixed(1)} ms`);
+});

@@ -20,8 +20,8 @@ export type {
   SentimentFeedback,
   Timings,
 } from './feedback.js';
-export { type Bundle, loadBundle, verifyBundle } from './fusion/bundle.js';
-export { type BundleContents, saveBundle } from './fusion/bundle-save.js';
+export { loadBundle, saveBundle, verifyBundle } from './bundles.js';
+export type { Bundle, BundleContents } from './bundles.js';
 export type { BundleManifest, InputName } from './fusion/manifest.js';
 export type { MediaInput, Movie, TextInput } from './movie.js';
 export type {

@@ -11,11 +11,11 @@ import {
   throwIfCancelled,
 } from './errors.js';
 import { type Feedback, headFeedback, type SentimentFeedback, sentimentFeedback } from './feedback.js';
-import { type EncodedFilm, type EncodingJob, FilmEncoder } from './film-encoder.js';
+import type { EncodedFilm, EncodingJob, FilmEncoder } from './film-encoder.js';
 import { fuseFilms, type Fused } from './fuse.js';
-import { type Bundle, loadBundle } from './fusion/bundle.js';
-import { FusionNetwork } from './fusion/network.js';
-import { givenInputNames, type Movie, type ParsedMovie, parseMovie } from './movie.js';
+import type { Bundle } from './fusion/bundle.js';
+import type { FusionNetwork } from './fusion/network.js';
+import type { Movie, ParsedMovie } from './movie.js';
 import { type NativeInfo, native, packageRoot } from './native.js';
 import { checkThreads, defaultIsa, defaultThreads, type ExecOptions } from './ops/exec.js';
 import type {
@@ -30,6 +30,18 @@ import { Slots } from './slots.js';
 import { Stopwatch } from './stopwatch.js';
 import { readText } from './text/read-text.js';
 
+/** The rooms that a Predictor works in, loaded with the first one: importing the package stays cheap. */
+async function rooms() {
+  const [bundle, filmEncoder, network, movie] = await Promise.all([
+    import('./fusion/bundle.js'),
+    import('./film-encoder.js'),
+    import('./fusion/network.js'),
+    import('./movie.js'),
+  ]);
+  return { ...bundle, ...filmEncoder, ...network, ...movie };
+}
+type Rooms = Awaited<ReturnType<typeof rooms>>;
+
 /** The bundle that comes with the package. */
 export function defaultBundlePath(): string {
   return path.join(packageRoot(), 'models', 'default');
@@ -40,6 +52,7 @@ export function defaultBundlePath(): string {
  * `await using`) gives all of it back. Any number may live in one process, also in worker threads.
  */
 export class Predictor implements AsyncDisposable {
+  readonly #rooms: Rooms;
   readonly #bundle: Bundle;
   readonly #encoder: FilmEncoder;
   readonly #network: FusionNetwork;
@@ -49,12 +62,14 @@ export class Predictor implements AsyncDisposable {
   #disposed: Promise<void> | undefined;
 
   private constructor(
+    rooms: Rooms,
     bundle: Bundle,
     encoder: FilmEncoder,
     network: FusionNetwork,
     options: PredictorOptions,
   ) {
     const { manifest } = bundle;
+    this.#rooms = rooms;
     this.#bundle = bundle;
     this.#encoder = encoder;
     this.#network = network;
@@ -88,13 +103,14 @@ export class Predictor implements AsyncDisposable {
         got: "'cuda'",
       });
     }
-    const bundle = await loadBundle(source ?? defaultBundlePath(), {
+    const all = await rooms();
+    const bundle = await all.loadBundle(source ?? defaultBundlePath(), {
       limits: options.bundleLimits ?? {},
       signal,
     });
     let encoder: FilmEncoder | undefined;
     try {
-      encoder = await FilmEncoder.create(bundle, {
+      encoder = await all.FilmEncoder.create(bundle, {
         ...(threads !== undefined && { threads }),
         encoderWorkers: options.encoderWorkers,
         device: options.device,
@@ -102,8 +118,8 @@ export class Predictor implements AsyncDisposable {
         ...(options.mediaLimits !== undefined && { limits: options.mediaLimits }),
         signal,
       });
-      const network = FusionNetwork.create(bundle.manifest.network, bundle.networkWeights());
-      return new Predictor(bundle, encoder, network, options);
+      const network = all.FusionNetwork.create(bundle.manifest.network, bundle.networkWeights());
+      return new Predictor(all, bundle, encoder, network, options);
     } catch (error) {
       await encoder?.dispose();
       await bundle.dispose();
@@ -212,7 +228,7 @@ export class Predictor implements AsyncDisposable {
    * @throws as predict
    */
   async embed(movie: Movie, options: PredictOptions = {}): Promise<InputEmbedding[]> {
-    const film = parseMovie(movie);
+    const film = this.#rooms.parseMovie(movie);
     return this.#inTurn(options.signal, async () => {
       const jobs = this.#encoder.everyJob();
       const [encoded] = await this.#encoder.encode([film], jobs, encodeOptions(options));
@@ -283,7 +299,7 @@ export class Predictor implements AsyncDisposable {
       const films: { at: number; film: ParsedMovie }[] = [];
       movies.forEach((movie, at) => {
         try {
-          films.push({ at, film: parseMovie(movie) });
+          films.push({ at, film: this.#rooms.parseMovie(movie) });
         } catch (error) {
           if (!(error instanceof CinefuseError)) throw error;
           outcomes[at] = error;
@@ -362,7 +378,7 @@ export class Predictor implements AsyncDisposable {
     { output, present, weights, moments }: Fused,
   ): Omit<Feedback, 'timings'> {
     const { manifest } = this.#bundle;
-    const given = givenInputNames(film);
+    const given = this.#rooms.givenInputNames(film);
     const used = [...weights.keys()];
     const usable = [...new Set(this.#jobs.map(({ input }) => input))];
     const reasons: Feedback['notUsed'] = [];

@@ -18,6 +18,12 @@ export interface BundleContents {
   files: Record<string, string | Uint8Array>;
 }
 
+export interface SaveBundleOptions {
+  /** Whether what is at the target may be replaced. Default false. */
+  overwrite?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Writes a bundle: into a new directory beside the target, which takes the target's place only when it is whole and
  * passes `loadBundle`. With a target ending in .tar, one file.
@@ -29,7 +35,7 @@ export interface BundleContents {
 export async function saveBundle(
   target: string,
   contents: BundleContents,
-  options: { overwrite?: boolean; signal?: AbortSignal | undefined } = {},
+  options: SaveBundleOptions = {},
 ): Promise<BundleManifest> {
   const parent = path.dirname(path.resolve(target));
   const tag = `.${path.basename(target)}.${randomBytes(6).toString('hex')}`;

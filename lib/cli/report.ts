@@ -129,7 +129,7 @@ function otherRows(other: Feedback['other'], style: Style): string[] {
 }
 
 function sentimentRows({ sentiment }: Feedback): string[] {
-  if (!sentiment || sentiment.reviews === 0) return [];
+  if (!sentiment || sentiment.positiveShare === null) return [];
   const share = Math.round(sentiment.positiveShare * 100);
   return [
     '',

@@ -5,7 +5,7 @@
 import type { Embedding } from './encoders/embedding.js';
 import { type Device, EncoderPool, type PoolDescription } from './encoders/pool.js';
 import { AudioEncoder } from './audio/audio-encoder.js';
-import { CinefuseError, throwIfCancelled } from './errors.js';
+import { CinefuseError, ModelError, throwIfCancelled } from './errors.js';
 import type { Bundle } from './fusion/bundle.js';
 import { FilmSources, type Sample } from './film-sources.js';
 import type { InputName } from './fusion/manifest.js';
@@ -109,7 +109,11 @@ export class FilmEncoder implements AsyncDisposable {
       for (const { spec, directory } of bundle.encoders) {
         if (spec.modality === 'text') {
           const parts = { spec, directory, pool, thread: text };
-          encoder.#texts.set(spec.name, await TextSequenceEncoder.create(parts));
+          const sequences = await TextSequenceEncoder.create(parts);
+          encoder.#texts.set(spec.name, sequences);
+          // Reads the tokenizer: what is wrong with it is found here, and the first film does not wait for it.
+          const [tried] = await sequences.encodeEach(['a']);
+          if (tried instanceof ModelError) throw tried;
         } else if (spec.modality === 'audio')
           encoder.#sounds.set(spec.name, new AudioEncoder({ spec, pool }));
         else {

@@ -15,6 +15,7 @@ import type { EncodedFilm, EncodingJob, FilmEncoder } from './film-encoder.js';
 import { fuseFilms, type Fused } from './fuse.js';
 import type { Bundle } from './fusion/bundle.js';
 import type { FusionNetwork } from './fusion/network.js';
+import { LinkedSignal } from './linked-signal.js';
 import type { Movie, ParsedMovie } from './movie.js';
 import { type NativeInfo, native, packageRoot } from './native.js';
 import { checkThreads, defaultIsa, defaultThreads, type ExecOptions } from './ops/exec.js';
@@ -179,8 +180,8 @@ export class Predictor implements AsyncDisposable {
   ): AsyncGenerator<PredictionResult, void, undefined> {
     const { batchSize = 16, onProgress } = options;
     checkCount('batchSize', batchSize, 1024);
-    const stop = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+    using link = new LinkedSignal(options.signal);
+    const { signal } = link;
     const batches = inBatches(movies, batchSize);
     let index = 0;
     let done = 0;
@@ -216,7 +217,7 @@ export class Predictor implements AsyncDisposable {
       throwIfCancelled(options.signal);
       throw error;
     } finally {
-      stop.abort();
+      link.abort();
       await Promise.allSettled(underWay);
       await batches.return(undefined);
     }
@@ -229,9 +230,9 @@ export class Predictor implements AsyncDisposable {
    */
   async embed(movie: Movie, options: PredictOptions = {}): Promise<InputEmbedding[]> {
     const film = this.#rooms.parseMovie(movie);
-    return this.#inTurn(options.signal, async () => {
+    return this.#inTurn(options.signal, async (signal) => {
       const jobs = this.#encoder.everyJob();
-      const [encoded] = await this.#encoder.encode([film], jobs, encodeOptions(options));
+      const [encoded] = await this.#encoder.encode([film], jobs, encodeOptions({ ...options, signal }));
       if (encoded!.error) throw encoded!.error;
       return jobs.flatMap(({ key, input, encoder }): InputEmbedding[] => {
         const embedding = encoded!.embeddings.get(key);
@@ -277,12 +278,16 @@ export class Predictor implements AsyncDisposable {
     return this.dispose();
   }
 
-  async #inTurn<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  async #inTurn<T>(
+    callersSignal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     if (this.#disposed) throw disposedError();
-    throwIfCancelled(signal);
-    await this.#slots.acquire(signal);
+    throwIfCancelled(callersSignal);
+    using link = new LinkedSignal(callersSignal);
+    await this.#slots.acquire(link.signal);
     try {
-      return await work();
+      return await work(link.signal);
     } catch (error) {
       if (this.#disposed && !(error instanceof CancelledError)) throw disposedError();
       throw error;
@@ -293,7 +298,7 @@ export class Predictor implements AsyncDisposable {
 
   /** Films -> results, all stages: parse, encode, fuse, describe. */
   #batch(movies: readonly Movie[], firstIndex: number, options: PredictOptions): Promise<PredictionResult[]> {
-    return this.#inTurn(options.signal, async () => {
+    return this.#inTurn(options.signal, async (signal) => {
       const start = performance.now();
       const outcomes: (CinefuseError | Feedback)[] = [];
       const films: { at: number; film: ParsedMovie }[] = [];
@@ -306,7 +311,7 @@ export class Predictor implements AsyncDisposable {
         }
       });
       const readMs = performance.now() - start;
-      const encode = encodeOptions(options);
+      const encode = encodeOptions({ ...options, signal });
       const parsed = films.map(({ film }) => film);
       const [encoded, sentiments] = await Promise.all([
         this.#encoder.encode(parsed, this.#jobs, encode),
@@ -337,7 +342,7 @@ export class Predictor implements AsyncDisposable {
         this.#network,
         this.#bundle.manifest,
         ready.map((film) => film.encoded),
-        { ...this.#exec, signal: options.signal },
+        { ...this.#exec, signal },
       );
       const end = performance.now();
       const timings = {

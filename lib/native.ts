@@ -347,8 +347,8 @@ function load(): NativeAddon {
   const places = override
     ? [override]
     : [
-        path.join(root, 'build-cuda/Release/cinefuse_native.node'),
         path.join(root, 'build/Release/cinefuse_native.node'),
+        path.join(root, 'build-cuda/Release/cinefuse_native.node'),
       ];
   for (const file of places) {
     if (!existsSync(file)) continue;

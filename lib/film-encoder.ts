@@ -106,6 +106,7 @@ export class FilmEncoder implements AsyncDisposable {
     });
     try {
       const encoder = new FilmEncoder(bundle, pool, media, text);
+      const exec = options.threads === undefined ? {} : { threads: options.threads };
       for (const { spec, directory } of bundle.encoders) {
         if (spec.modality === 'text') {
           const parts = { spec, directory, pool, thread: text };
@@ -114,11 +115,13 @@ export class FilmEncoder implements AsyncDisposable {
           // Reads the tokenizer: what is wrong with it is found here, and the first film does not wait for it.
           const [tried] = await sequences.encodeEach(['a']);
           if (tried instanceof ModelError) throw tried;
-        } else if (spec.modality === 'audio')
-          encoder.#sounds.set(spec.name, new AudioEncoder({ spec, pool }));
-        else {
-          if (spec.modality === 'image') encoder.#posters.set(spec.name, new PosterEncoder({ spec, pool }));
-          encoder.#trailers.set(spec.name, new TrailerEncoder({ spec, pool }));
+        } else if (spec.modality === 'audio') {
+          encoder.#sounds.set(spec.name, await AudioEncoder.create({ spec, pool, exec }));
+        } else {
+          if (spec.modality === 'image') {
+            encoder.#posters.set(spec.name, new PosterEncoder({ spec, pool, exec }));
+          }
+          encoder.#trailers.set(spec.name, new TrailerEncoder({ spec, pool, exec }));
         }
       }
       return encoder;
@@ -277,6 +280,7 @@ export class FilmEncoder implements AsyncDisposable {
 
   async dispose(): Promise<void> {
     await Promise.all([this.#pool.dispose(), this.#text.dispose(), this.#media.dispose()]);
+    for (const sound of this.#sounds.values()) sound.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

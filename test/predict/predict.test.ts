@@ -198,7 +198,7 @@ test('a batch equals its films alone; a film that fails leaves the others be', a
     t.deepEqual(alone.used, fine[i]!.feedback.used);
   }
   await throwsTyped(t, () => predictor.predict({ title: 'c', trailer: { path: truncated } }), {
-    code: 'ERR_MEDIA_FORMAT',
+    code: 'ERR_MEDIA_READ',
   });
 });
 

@@ -24,10 +24,16 @@ function readSafetensors(file) {
   const header = JSON.parse(raw.toString('utf8', 8, 8 + headerLength));
   const data = raw.subarray(8 + headerLength);
   return new Map(
-    Object.entries(header).map(([key, { dtype, shape, data_offsets: [begin, end] }]) => [
-      key,
-      { dtype, shape, bytes: data.subarray(begin, end) },
-    ]),
+    Object.entries(header).map(
+      ([
+        key,
+        {
+          dtype,
+          shape,
+          data_offsets: [begin, end],
+        },
+      ]) => [key, { dtype, shape, bytes: data.subarray(begin, end) }],
+    ),
   );
 }
 

@@ -94,7 +94,8 @@ export async function check({ Predictor, CinefuseError }, ops, how) {
   } finally {
     await predictor.dispose();
   }
-  if (typeof ops.mel !== 'function') throw new Error('cinefuse/ops has no mel');
+  const sums = await ops.softmax(Float32Array.of(1, 2, 3));
+  if (Math.abs(sums[0] + sums[1] + sums[2] - 1) > 1e-6) throw new Error('cinefuse/ops does not compute');
   console.log(how + ' works');
 }
 `;

@@ -21,7 +21,7 @@ const FILE_FIELDS: Record<string, boolean> = {
 };
 
 /** Makes the paths of a film that was written in a file relative to that file. */
-function resolvePaths(facts: Record<string, unknown>, folder: string): Movie {
+function resolvePaths(facts: Record<string, unknown>, folder: string): Record<string, unknown> {
   const movie = { ...facts };
   for (const [field, bare] of Object.entries(FILE_FIELDS)) {
     const value = movie[field];
@@ -30,7 +30,7 @@ function resolvePaths(facts: Record<string, unknown>, folder: string): Movie {
     if (typeof path === 'string' && path !== '')
       movie[field] = { ...(value as object), path: resolve(folder, path) };
   }
-  return movie as Movie;
+  return movie;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -65,13 +65,13 @@ async function filmOfFolder(folder: string): Promise<Movie> {
   if (facts) {
     const value = await readJson(facts);
     if (!isObject(value)) throw notAFilm(facts, value);
-    movie = value;
+    movie = resolvePaths(value, folder);
   }
   for (const [field, path] of Object.entries(files) as [FolderField, string][]) {
     // What movie.json says comes before what lies in the folder.
     movie[field] ??= { path };
   }
-  return resolvePaths(movie, folder);
+  return movie as Movie;
 }
 
 async function* filmsOfJson(file: string): AsyncGenerator<FilmEntry> {
@@ -83,7 +83,7 @@ async function* filmsOfJson(file: string): AsyncGenerator<FilmEntry> {
   for (const [i, film] of films.entries()) {
     const source = Array.isArray(value) ? `${file}[${i}]` : file;
     yield isObject(film)
-      ? { source, movie: resolvePaths(film, dirname(file)) }
+      ? { source, movie: resolvePaths(film, dirname(file)) as Movie }
       : { source, error: notAFilm(file, film, Array.isArray(value) ? ` at [${i}]` : '') };
   }
 }

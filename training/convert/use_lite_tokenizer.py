@@ -30,16 +30,8 @@ def main(source, folder):
         "decoder": space,
         "model": {"type": "Unigram", "unk_id": 0, "vocab": vocabulary},
     }
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "unk_token": "<unk>",
-        "model_max_length": 128,
-        "clean_up_tokenization_spaces": False,
-    }
     with open(f"{folder}/tokenizer.json", "w", encoding="utf-8") as file:
         json.dump(tokenizer, file, ensure_ascii=False, separators=(",", ":"))
-    with open(f"{folder}/tokenizer_config.json", "w", encoding="utf-8") as file:
-        json.dump(config, file)
 
 
 if __name__ == "__main__":

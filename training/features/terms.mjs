@@ -40,10 +40,10 @@ exportTerms(
   films.map((film) => film.split === 'train'),
   { leastTexts: 5, maxTerms: 12000 },
 );
-const reviews = readReviews('imdb_reviews');
+const reviews = [...readReviews('imdb_reviews'), ...readReviews('rt_polarity')];
 exportTerms(
   'reviews',
   reviews.map((review) => review.text),
   reviews.map((review) => review.split === 'train'),
-  { leastTexts: 4, maxTerms: 20000 },
+  { leastTexts: 5, maxTerms: 12000 },
 );

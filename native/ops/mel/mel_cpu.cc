@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <memory>
 
 #include "../../core/pool.h"
 #include "mel_plan.h"
@@ -70,11 +69,14 @@ struct Worker {
       return copy;
     }
     if (start >= 0 && start + n_fft <= clip.n_samples) return clip.samples + start;
-    const int64_t inner = std::clamp<int64_t>(-start, 0, n_fft);
-    const int64_t outer = std::clamp<int64_t>(clip.n_samples - start, inner, n_fft);
+    const int64_t inner = std::clamp<int64_t>(-start, 0, n_fft);  // where the samples begin,
+    const int64_t zeros =
+        std::clamp<int64_t>(clip.n_samples - start, inner, n_fft);            // the zeros up to pad_to,
+    const int64_t outer = std::clamp<int64_t>(length - start, zeros, n_fft);  // and the padding after them
     for (int64_t i = 0; i < inner; ++i) copy[i] = padded_sample(p, clip, length, start + i);
-    if (outer > inner)
-      std::memcpy(copy + inner, clip.samples + start + inner, sizeof(float) * (outer - inner));
+    if (zeros > inner)
+      std::memcpy(copy + inner, clip.samples + start + inner, sizeof(float) * (zeros - inner));
+    std::memset(copy + zeros, 0, sizeof(float) * (outer - zeros));
     for (int64_t i = outer; i < n_fft; ++i) copy[i] = padded_sample(p, clip, length, start + i);
     return copy;
   }
@@ -86,13 +88,18 @@ struct Worker {
     const int64_t length = p.pad_to ? p.pad_to : clip.n_samples;
     const int lanes = simd.lanes, n_fft = p.bank.n_fft;
     const int valid = static_cast<int>(std::min<int64_t>(lanes, clip.n_frames - f0));
-    const float* rows[kMaxLanes];
-    for (int i = 0; i < lanes; ++i) {
-      rows[i] =
-          i < valid ? frame(clip, length, f0 + i, frames + static_cast<int64_t>(i) * n_fft) : rows[i - 1];
+    const int64_t start = f0 * p.hop_length - padding_of(p);
+    if (start >= clip.n_samples && start + (valid - 1) * p.hop_length + n_fft <= length) {
+      std::memset(bins, 0, sizeof(float) * plan.bins() * lanes);  // nothing but the zeros up to pad_to
+    } else {
+      const float* rows[kMaxLanes];
+      for (int i = 0; i < lanes; ++i) {
+        rows[i] =
+            i < valid ? frame(clip, length, f0 + i, frames + static_cast<int64_t>(i) * n_fft) : rows[i - 1];
+      }
+      simd.spectrum(plan.spectrum, rows, scratch, bins);
+      simd.raise(static_cast<long>(plan.bins()) * lanes, static_cast<float>(p.power), bins);
     }
-    simd.spectrum(plan.spectrum, rows, scratch, bins);
-    simd.raise(static_cast<long>(plan.bins()) * lanes, static_cast<float>(p.power), bins);
     float* result = bins;
     if (p.bank.n_mels != kNoMels) {
       simd.bank(plan.bank, bins, tile);
@@ -177,11 +184,8 @@ void mel_cpu(const MelPlan& plan, std::vector<MelClip>& clips, const Exec& exec)
     return static_cast<size_t>(after - clips.begin()) - 1;
   };
 
-  const std::unique_ptr<std::atomic<float>[]> tops(new std::atomic<float>[clips.size()]);
-  for (size_t i = 0; i < clips.size(); ++i) tops[i].store(0.f, std::memory_order_relaxed);
   parallel_for(exec, tasks, [&](int task) {
-    const size_t c = owner(task);
-    const MelClip& clip = clips[c];
+    MelClip& clip = clips[owner(task)];
     const int64_t begin = (task - clip.first_task) * frames_a_task;
     const int64_t end = std::min(clip.n_frames, begin + frames_a_task);
     // Every sample is looked at, the task's share of them just before use.
@@ -194,7 +198,7 @@ void mel_cpu(const MelPlan& plan, std::vector<MelClip>& clips, const Exec& exec)
     const Worker worker(plan, simd);
     float top = 0;
     for (int64_t f = begin; f < end; f += simd.lanes) top = std::max(top, worker.block(clip, f));
-    raise_top(tops[c], top);
+    raise_top(clip.top, top);
   });
   if (!plan.needs_top()) return;
 
@@ -205,13 +209,13 @@ void mel_cpu(const MelPlan& plan, std::vector<MelClip>& clips, const Exec& exec)
     tasks += static_cast<int>((clip.n_frames * plan.rows() + kChunk - 1) / kChunk);
   }
   parallel_for(exec, tasks, [&](int task) {
-    const size_t c = owner(task);
-    const double top = tops[c].load(std::memory_order_relaxed);
+    const MelClip& clip = clips[owner(task)];
+    const double top = clip.top.load(std::memory_order_relaxed);
     const Curve curve = p.scaling == MelScaling::kWhisper ? whisper_curve(p.amin, top)
                                                           : decibel_curve(p.ref, p.amin, p.top_db, top);
-    const int64_t begin = (task - clips[c].first_task) * kChunk;
-    const int64_t n = std::min(kChunk, clips[c].n_frames * plan.rows() - begin);
-    float* values = clips[c].out + begin;
+    const int64_t begin = (task - clip.first_task) * kChunk;
+    const int64_t n = std::min(kChunk, clip.n_frames * plan.rows() - begin);
+    float* values = clip.out + begin;
     simd.logarithm(n, values, values, 0.f, curve.amin, curve.factor, curve.shift, curve.floor);
   });
 }

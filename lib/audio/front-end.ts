@@ -2,7 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { AudioFrontEnd } from '../encoders/spec.js';
 import { InputError, throwIfCancelled } from '../errors.js';
 import type { ExecOptions } from '../ops/exec.js';
-import { Spectrogram, type SpectrogramSpec } from '../ops/mel.js';
+import { Spectrogram } from '../ops/mel.js';
+import type { SpectrogramSpec } from '../ops/spectrogram-spec.js';
 
 type MelFrontEnd = Extract<AudioFrontEnd, { kind: 'mel' }>;
 

@@ -109,7 +109,7 @@ const videoSchema = z.strictObject({
   normalize: z.boolean(),
 });
 
-/** As the operator `mel` has them: lib/ops/mel.ts says what each computes. */
+/** As the operator `mel` has them: lib/ops/spectrogram-spec.ts says what each computes. */
 const melSchema = z.discriminatedUnion('convention', [
   z.strictObject({
     convention: z.literal('librosa'),

@@ -20,26 +20,15 @@ export {
 } from './frames.js';
 export { Linear, type LinearLayer, type LinearOptions, linear } from './linear.js';
 export {
-  type DecibelOptions,
-  type KaldiOptions,
   kaldiFbank,
-  type LinearSpectrogramOptions,
   linearSpectrogram,
   type MelFilterbank,
-  type MelFilterbankOptions,
-  type MelOptions,
-  type MelScale,
   melFilterbank,
   melSpectrogram,
-  type PadMode,
   powerToDb,
   Spectrogram,
   type SpectrogramResult,
   type SpectrogramRunOptions,
-  type SpectrogramScaling,
-  type SpectrogramSpec,
-  type SpectrogramWindow,
-  type WhisperOptions,
   whisperLogMel,
 } from './mel.js';
 export { Prepared } from './prepared.js';
@@ -72,3 +61,16 @@ export {
   type TemporalAttentionInput,
   temporalAttention,
 } from './sequence_attention.js';
+export type {
+  DecibelOptions,
+  KaldiOptions,
+  LinearSpectrogramOptions,
+  MelFilterbankOptions,
+  MelOptions,
+  MelScale,
+  PadMode,
+  SpectrogramScaling,
+  SpectrogramSpec,
+  SpectrogramWindow,
+  WhisperOptions,
+} from './spectrogram-spec.js';

@@ -92,7 +92,10 @@ function text(devices: Devices): string {
     put('threads', String(operators.threads));
     put('backends', operators.backends.join(', '));
     if (operators.whyNotCuda) put('why not CUDA', operators.whyNotCuda);
-    put('built with', `GCC or clang ${operators.compiler}` + (operators.optimized ? '' : ', NOT OPTIMISED'));
+    put(
+      'built with',
+      `${/^\d/.test(operators.compiler) ? 'GCC ' : ''}${operators.compiler}${operators.optimized ? '' : ', NOT OPTIMISED'}`,
+    );
   }
   lines.push('', style.bold('Encoders (ONNX Runtime)'));
   if ('problem' in encoders) put(style.bad('not available'), encoders.problem);

@@ -51,7 +51,7 @@ const WIDE =
 /** Columns a text takes on a terminal: East Asian characters and emoji take two, combining marks none. */
 export function displayWidth(text: string): number {
   let width = 0;
-  for (const character of text.replace(/\u001b\[[\d;]*m/g, '')) {
+  for (const character of text.replace(/\p{Cc}\[[\d;]*m/gu, '')) {
     if (/\p{M}/u.test(character)) continue;
     width += WIDE.test(character) ? 2 : 1;
   }

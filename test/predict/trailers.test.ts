@@ -86,7 +86,7 @@ sharedTest('a bundle trained on the real clips predicts from trailers', [MEDIA],
     const data = new Float32Array(shape.reduce((x, y) => x * y, 1));
     if (name.endsWith('scaler.scale')) data.fill(1);
     if (name.endsWith('projection.weight'))
-      data.forEach((_, i) => (data[i] = (next() * 2 - 1) / Math.sqrt(shape[1]!)));
+      for (let i = 0; i < data.length; i++) data[i] = (next() * 2 - 1) / Math.sqrt(shape[1]!);
     tensors.set(name, { dtype: 'F32', shape, data });
   }
   const project = (name: string, x: Float32Array) => {

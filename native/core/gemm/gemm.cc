@@ -129,6 +129,8 @@ Plan make_plan(const Exec& exec, const RowBlocks& blocks, const PackedMatrix& w)
       best = {row_tasks, column_tasks, false};
     }
   }
+  // Rows shared out finer than needed cost little, and even out threads that a busy machine holds up.
+  if (best.row_tasks > 1 && blocks.count >= 8 * best.row_tasks) best.row_tasks *= 2;
   best.split_k = best.row_tasks * best.column_tasks * 2 <= threads && w.blocks() > 1;
   return best;
 }

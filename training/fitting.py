@@ -1,12 +1,9 @@
 """Fitting a FusionNetwork: features, scalers, loss, loop."""
-import json
-import os
-
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from dataset import CACHE, Films, cached, cached_json
+from dataset import Films, cached
 from head import FusionNetwork
 
 torch.set_num_threads(1)
@@ -22,22 +19,12 @@ class Features:
         self.values["metadata"] = metadata["full"]
         self.foldings = [metadata[f"folding{k}"] for k in range(len(metadata) - 1)]
         self.present["metadata"] = np.ones(len(films.ids), bool)
-        synopsis = np.fromfile(os.path.join(CACHE, "overview.f32"), np.float32).reshape(-1, 512)
-        self.values["synopsis"] = synopsis
+        for name in ("synopsis", "title", "poster"):
+            vectors = cached(name + "-vectors")
+            self.values[name], self.present[name] = vectors["values"], vectors["present"] > 0
         self.values["terms"] = cached("synopsis-dense" + suffix)["dense"]
-        told = np.abs(synopsis).sum(axis=1) > 0
-        self.present["synopsis"] = self.present["terms"] = told
-        title = np.fromfile(os.path.join(CACHE, "title.f32"), np.float32).reshape(-1, 512)
-        self.values["title"] = title
-        self.present["title"] = np.abs(title).sum(axis=1) > 0
-        with open(os.path.join(CACHE, "poster_ids.json"), encoding="utf-8") as file:
-            order = json.load(file)
-        row = {film: i for i, film in enumerate(films.ids)}
-        index = np.array([row[film] for film in order])
-        poster = np.zeros((len(films.ids), 1792), np.float32)
-        poster[index] = np.fromfile(os.path.join(CACHE, "poster.f32"), np.float32).reshape(-1, 1792)
-        self.values["poster"] = poster
-        self.present["poster"] = np.isin(np.arange(len(films.ids)), index)
+        # both come of the synopsis, and serving refuses a synopsis in another language for both
+        self.present["terms"] = self.present["synopsis"]
         self.train = train
 
 

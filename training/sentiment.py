@@ -42,7 +42,7 @@ def english():
     split = np.array([row["split"] for row in rows])
     truth = np.array([row["label"] == "positive" for row in rows]).astype(float)
     source = np.array(["imdb"] * len(imdb) + ["rt"] * len(rt))
-    vectors = np.fromfile(os.path.join(CACHE, "reviews.f32"), np.float32).reshape(len(rows), -1)
+    vectors = cached("reviews-vectors")["values"]
     terms, idf, vocabulary = sparse_terms("reviews")
     x = sparse.hstack([sparse.csr_matrix(vectors) * 2.0, terms]).tocsr()
     train, valid, test = (split == part for part in ("train", "valid", "test"))

@@ -2,7 +2,7 @@ import { nameKey } from './names.js';
 
 /** What a title alone says: its length and whether it looks like a part of a series. */
 
-const ROMAN = /\s(?:II|III|IV|V|VI|VII|VIII|IX|X)(?=$|[\s:])/;
+const ROMAN = /\s(?:II|III|IV|V|VI|VII|VIII|IX)(?=$|[\s:])/;
 const NUMBER_AT_END = /[^\d\s:]\s+(?:[2-9]|1\d)(?=$|[\s]*:)/;
 const PART = /\b(?:part|chapter|episode|vol\.?|volume)\s+(?:\d+|[ivx]+|two|three|four|five)\b/i;
 const CHINESE_PART = /(?:第[二三四五六七八九十\d]+[部集章]|[之续]|(?<=\p{Script=Han})[2-9])$/u;
@@ -37,7 +37,7 @@ export function seriesKey(title: string): string {
   const short = ([...main].length > 3 ? main : text)
     .replace(/\b(?:part|chapter|episode|vol\.?|volume)\s.*$/i, '')
     .replace(/(?:第[一二三四五六七八九十\d]+[部集章]|[之续])$/u, '')
-    .replace(/\s+(?:\d{1,2}|[IVX]+)$/, '')
+    .replace(/\s+(?:\d{1,2}|II|III|IV|V|VI|VII|VIII|IX)$/, '')
     .replace(/(?<=\p{Script=Han})\d$/u, '')
     .replace(/^(?:the|an?)\s+/i, '');
   return nameKey(short) || nameKey(text);

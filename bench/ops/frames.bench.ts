@@ -1,0 +1,154 @@
+/**
+ * Pictures to normalised planes, against sharp (libvips) and, for video frames, swscale through node-av, each followed by
+ * the same loop in JavaScript.
+ */
+import sharp from 'sharp';
+import {
+  defaultThreads,
+  type FrameTransform,
+  frames,
+  type RgbPicture,
+  resize,
+  type YuvInput,
+} from '../../lib/ops/index.js';
+import { type BenchCase, type Contender, defineSuite } from '../harness.js';
+
+const MEAN = [0.485, 0.456, 0.406] as const;
+const STD = [0.229, 0.224, 0.225] as const;
+const SIDE = 224;
+
+/** Gradients, edges and some noise, the same in every run. */
+function picture(width: number, height: number, channels: number, seed = 1): Uint8Array {
+  let state = seed;
+  const data = new Uint8Array(width * height * channels);
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < channels; c++, i++) {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        const wave = 100 * Math.sin((x * (c + 2)) / 90) * Math.cos(y / 70);
+        data[i] = 128 + wave + ((x >> 7) + (y >> 7)) * 3 + (state >>> 28);
+      }
+    }
+  }
+  return data;
+}
+
+function nv12(width: number, height: number, seed: number): YuvInput {
+  const data = new Uint8Array((width * height * 3) / 2);
+  data.set(picture(width, height, 1, seed));
+  data.set(
+    picture(width / 2, height / 2, 2, seed + 1).map((v) => 64 + v / 2),
+    width * height,
+  );
+  return { data, width, height, format: 'nv12', matrix: 'bt601', range: 'limited' }; // swscale's own choice
+}
+
+/** What a program without us does after the resize. */
+function normalise(rgb: Uint8Array, out = new Float32Array(rgb.length), offset = 0): Float32Array {
+  const area = rgb.length / 3;
+  for (let c = 0; c < 3; c++) {
+    const scale = 1 / (255 * (STD[c] as number));
+    const shift = -(MEAN[c] as number) / (STD[c] as number);
+    const plane = offset + c * area;
+    for (let i = 0; i < area; i++) out[plane + i] = (rgb[3 * i + c] as number) * scale + shift;
+  }
+  return out;
+}
+
+/** libvips to a square, by the filter of the same name. */
+async function vips({ data, width, height }: RgbPicture, kernel: 'linear' | 'cubic'): Promise<Uint8Array> {
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .resize(SIDE, SIDE, { fit: 'fill', kernel })
+    .raw()
+    .toBuffer();
+}
+
+/** Filters differ a little in their taps and rounding; a wrong picture, plane order or normalisation differs much more. */
+function agree(results: Record<string, unknown>): void {
+  const [first, ...others] = Object.entries(results) as [string, ArrayLike<number>][];
+  const [name, ours] = first!;
+  const span = ours instanceof Uint8Array ? 255 : 4.4;
+  for (const [other, theirs] of others) {
+    let sum = 0;
+    for (let i = 0; i < ours.length; i++) sum += Math.abs((ours[i] as number) - (theirs[i] as number));
+    const mean = sum / ours.length / span;
+    if (ours.length !== theirs.length || !(mean < 0.02)) {
+      throw new Error(`${name} and ${other} differ by ${(100 * mean).toFixed(2)} % of the range on average`);
+    }
+  }
+}
+
+/** 16 frames through swscale's area filter, or undefined where node-av is not installed. */
+async function swscale(clip: readonly YuvInput[]): Promise<Contender | undefined> {
+  const av = await import('node-av').catch(() => undefined);
+  if (!av) return undefined;
+  const context = new av.SoftwareScaleContext();
+  const { width, height } = clip[0]!;
+  context.getContext(width, height, av.AV_PIX_FMT_NV12, SIDE, SIDE, av.AV_PIX_FMT_RGB24, av.SWS_AREA);
+  const rgb = Buffer.alloc(SIDE * SIDE * 3);
+  return async () => {
+    const out = new Float32Array(clip.length * 3 * SIDE * SIDE);
+    for (const [i, { data }] of clip.entries()) {
+      const luma = Buffer.from(data.buffer, data.byteOffset, width * height);
+      const chroma = Buffer.from(data.buffer, data.byteOffset + width * height, (width * height) / 2);
+      await context.scale([luma, chroma], [width, width], 0, height, [rgb], [SIDE * 3]);
+      normalise(rgb, out, i * 3 * SIDE * SIDE);
+    }
+    return out;
+  };
+}
+
+async function cases(): Promise<BenchCase[]> {
+  sharp.concurrency(defaultThreads());
+  sharp.cache(false);
+  const common: FrameTransform = { resize: [SIDE, SIDE], mean: MEAN, std: STD };
+  const list: BenchCase[] = [];
+  for (const [what, width, height] of [
+    ['1080p', 1920, 1080],
+    ['poster 680x1000', 680, 1000],
+  ] as const) {
+    const image = { data: picture(width, height, 3), width, height };
+    const bytes = image.data.length + 4 * 3 * SIDE * SIDE;
+    for (const filter of ['bilinear', 'bicubic'] as const) {
+      const kernel = filter === 'bilinear' ? 'linear' : 'cubic';
+      list.push({
+        name: `${what} RGB -> ${SIDE}, ${filter}, normalised planes`,
+        bytes,
+        items: 1,
+        contenders: {
+          'cinefuse float': () => frames([image], { ...common, filter, rounding: 'float' }),
+          "cinefuse uint8 (Pillow's)": () => frames([image], { ...common, filter, rounding: 'uint8' }),
+          [`sharp ${kernel} + JavaScript`]: async () => normalise(await vips(image, kernel)),
+        },
+        check: agree,
+      });
+    }
+    list.push({
+      name: `${what} RGB -> ${SIDE}, bicubic, RGB bytes`,
+      bytes: image.data.length + 3 * SIDE * SIDE,
+      items: 1,
+      contenders: {
+        'cinefuse resize': async () =>
+          (await resize(image, { resize: [SIDE, SIDE], filter: 'bicubic' })).data,
+        'sharp cubic': () => vips(image, 'cubic'),
+      },
+      check: agree,
+    });
+  }
+  const clip = Array.from({ length: 16 }, (_, i) => nv12(1920, 1080, i + 1));
+  const scaled = await swscale(clip);
+  list.push({
+    name: `16 NV12 1080p -> ${SIDE}, bilinear, normalised planes`,
+    bytes: clip.reduce((sum, { data }) => sum + data.length + 4 * 3 * SIDE * SIDE, 0),
+    items: clip.length,
+    contenders: {
+      'cinefuse float': () => frames(clip, { ...common, rounding: 'float' }),
+      "cinefuse uint8 (Pillow's)": () => frames(clip, { ...common, rounding: 'uint8' }),
+      ...(scaled && { 'swscale area + JavaScript': scaled }),
+    },
+    check: agree,
+  });
+  return list;
+}
+
+export default defineSuite('frames', { cases });

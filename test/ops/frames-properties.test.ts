@@ -187,6 +187,8 @@ for (const { label, exec } of ways()) {
       [700, 5, { resize: [64, 700], crop: [1, 1] }],
       [257, 255, { resize: [1, 1] }],
       [40, 30, { crop: [200, 3] }],
+      [2601, 9, { resize: [4, 300] }], // several strips of columns
+      [903, 41, { resize: [7, 60], crop: [6, 51] }],
     ];
     for (const [width, height, shape] of shapes) {
       for (const filter of FILTERS) {

@@ -107,26 +107,34 @@ Target make_target(const FramesParams& p, const FramesSimd& simd) {
   return t;
 }
 
-// Horizontal pass and normalisation of outputs [begin, end) of row y. `mixed` begins at input column `from`
-// and has `stride` floats a pixel; `converted`: scratch of three output rows.
-void put_float(const Plan& plan, const Target& target, int64_t y, const float* mixed, int stride,
+// Horizontal pass and normalisation of outputs [begin, end) of `rows` rows from y. `mixed` begins at input
+// column `from` and is one row of RGB pixels or, `grouped`, a group of rows; `converted`: scratch of 3 *
+// kMostGroupRows output rows.
+void put_float(const Plan& plan, const Target& target, int64_t y, int rows, const float* mixed, bool grouped,
                int64_t from, int64_t begin, int64_t end, float* converted) {
-  float* planes[3];
-  for (int c = 0; c < 3; ++c) {
-    planes[c] = target.kind == FramesOutput::kFloat32 ? target.at<float>(c, y, plan.x0 + begin)
-                                                      : converted + c * (plan.x1 - plan.x0);
+  const bool half = target.kind == FramesOutput::kFloat16;
+  float* planes[3 * kMostGroupRows];
+  for (int k = 0; k < 3 * rows; ++k) {
+    planes[k] =
+        half ? converted + k * (plan.x1 - plan.x0) : target.at<float>(k % 3, y + k / 3, plan.x0 + begin);
   }
-  target.simd->contract(mixed, stride, from, plan.h.first.data() + begin, plan.h.count.data() + begin,
-                        plan.h.weights.data() + begin * plan.h.taps, plan.h.taps, end - begin, target.scale,
-                        target.shift, planes);
-  if (target.kind != FramesOutput::kFloat16) return;
-  for (int c = 0; c < 3; ++c) {
-    target.simd->to_half(end - begin, planes[c], target.at<uint16_t>(c, y, plan.x0 + begin));
+  const int32_t *first = plan.h.first.data() + begin, *count = plan.h.count.data() + begin;
+  const float* weights = plan.h.weights.data() + begin * plan.h.taps;
+  if (grouped) {
+    target.simd->contract_rows(mixed, from, first, count, weights, plan.h.taps, end - begin, target.scale,
+                               target.shift, rows, planes);
+  } else {
+    target.simd->contract(mixed, from, first, count, weights, plan.h.taps, end - begin, target.scale,
+                          target.shift, planes);
+  }
+  if (!half) return;
+  for (int k = 0; k < 3 * rows; ++k) {
+    target.simd->to_half(end - begin, planes[k], target.at<uint16_t>(k % 3, y + k / 3, plan.x0 + begin));
   }
 }
 
-// Output rows [row0, row1) in float32: vertical pass of a strip of columns into one row, horizontal pass out
-// of it.
+// Output rows [row0, row1) in float32: vertical pass of a strip of columns into one row (of YUV: into a group
+// of rows), horizontal pass out of it.
 void float_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
   const FramesSimd& simd = *target.simd;
   const bool planar = is_yuv(image.format), direct = image.format == PixelFormat::kRgb24;
@@ -136,15 +144,16 @@ void float_band(const FrameImage& image, const Plan& plan, const Target& target,
   const int64_t ring_budget = 64 << 10;
   int64_t strip = direct ? 2048 : ring_budget / ((planar ? 12 : 3) * slots);
   strip = std::min(columns, std::max<int64_t>(strip, 2 * plan.h.taps + 64));
-  const int stride = planar ? 4 : 3;
+  const int group = planar ? simd.group_rows : 1, floats_a_pixel = planar ? 4 * group : 3;
 
   uint8_t* memory = nullptr;
   for (;;) {
     Carver carver(memory);
     Rows rows(image, simd, carver, strip, slots, planar ? RowKind::kPlanar : RowKind::kRgb);
     const auto** list = carver.take<const void*>(plan.v.taps);
-    float* mixed = carver.take<float>(stride * strip + 4 * kFramesPad);
-    float* converted = carver.take<float>(3 * (plan.x1 - plan.x0));  // before the rounding to half
+    float* mixed = carver.take<float>(floats_a_pixel * (strip + kFramesPad));
+    float* converted =
+        carver.take<float>(3 * kMostGroupRows * (plan.x1 - plan.x0));  // before the rounding to half
     if (!memory) {
       memory =
           reinterpret_cast<uint8_t*>(thread_scratch(0, static_cast<size_t>(carver.bytes()) / sizeof(float)));
@@ -162,15 +171,18 @@ void float_band(const FrameImage& image, const Plan& plan, const Target& target,
         const int taps = plan.v.count[i];
         const int64_t first = plan.v.begin + plan.v.first[i];
         const float* weights = plan.v.weights.data() + i * plan.v.taps;
+        const int in_group = static_cast<int>((y - row0) % group);
         if (planar) {
           for (int t = 0; t < taps; ++t) list[t] = rows.planar(first + t);
           simd.gather_planes(reinterpret_cast<const float* const*>(list), rows.plane(), weights, taps, span,
-                             mixed);
+                             mixed + 4 * in_group);
         } else {
           for (int t = 0; t < taps; ++t) list[t] = rows.rgb(first + t);
           simd.gather_u8(reinterpret_cast<const uint8_t* const*>(list), weights, taps, 3 * span, mixed);
         }
-        put_float(plan, target, y, mixed, stride, from, begin, end, converted);
+        if (in_group + 1 == group || y + 1 == row1) {
+          put_float(plan, target, y - in_group, in_group + 1, mixed, planar, from, begin, end, converted);
+        }
       }
     }
     return;
@@ -183,27 +195,32 @@ void float_band(const FrameImage& image, const Plan& plan, const Target& target,
 void yuv_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
   const FramesSimd& simd = *target.simd;
   const Coefficients& v = plan.v;
-  const int64_t columns = plan.h.end - plan.h.begin, n = plan.x1 - plan.x0;
-  const int slots = v.taps;
-  const int64_t rows_a_step = image.chroma == ChromaSiting::kNearest ? v.taps / 4 + 1 : v.taps / 2 + 1;
-  const int64_t strip = std::min(columns, std::max<int64_t>(64, (20 << 10) / (12 * rows_a_step) / 32 * 32));
+  const int64_t lead = plan.h.begin & 1, x0 = plan.h.begin - lead;  // chroma is made for pairs of columns
+  const int64_t columns = plan.h.end - x0, n = plan.x1 - plan.x0;
+  // Chroma's part of the rows of a step stays in L1, so it is made strip by strip.
+  const int64_t rows_a_step = image.chroma == ChromaSiting::kNearest ? v.taps / 4 + 2 : v.taps / 2 + 1;
+  const int64_t strip = std::max<int64_t>(64, (24 << 10) / (12 * rows_a_step) / 64 * 64);
+  const int64_t plane = strip + kFramesPad, carry_plane = columns + kFramesPad;
+  const int group = simd.group_rows;
 
   uint8_t* memory = nullptr;
   for (;;) {
     Carver carver(memory);
-    Rows rows(image, simd, carver, strip, slots, RowKind::kTerms);
+    Rows rows(image, simd, carver, columns, v.taps, RowKind::kLuma);
     const uint8_t** luma = carver.take<const uint8_t*>(v.taps);
     const float** terms = carver.take<const float*>(v.taps);
+    int64_t* term_rows = carver.take<int64_t>(v.taps);  // a row for each of the step's different terms
     float* falling = carver.take<float>(v.taps);
-    const int64_t carry_plane = columns + kFramesPad;
+    float* ring = carver.take<float>(3 * plane * v.taps);
     float* carry = carver.take<float>(3 * carry_plane);
-    float* mixed = carver.take<float>(4 * (columns + kFramesPad));
-    float* converted = carver.take<float>(3 * n);
+    float* mixed = carver.take<float>(4 * group * (columns + kFramesPad));
+    float* converted = carver.take<float>(3 * kMostGroupRows * n);
     if (!memory) {
       memory =
           reinterpret_cast<uint8_t*>(thread_scratch(0, static_cast<size_t>(carver.bytes()) / sizeof(float)));
       continue;
     }
+    rows.columns(x0, columns);
     std::fill_n(carry, 3 * carry_plane, 0.f);
     for (int64_t y = row0; y <= row1; ++y) {
       const int64_t i = y - plan.y0;
@@ -213,21 +230,28 @@ void yuv_band(const FrameImage& image, const Plan& plan, const Target& target, i
       const int64_t end = y + 1 < row1 ? std::min<int64_t>(all, v.first[i + 1]) : all;
       const int count = static_cast<int>(end - first);
       const float* rising = y < row1 ? v.weights.data() + i * v.taps : nullptr;
+      int different = 0;
       for (int t = 0; t < count; ++t) {
         const int64_t back = y > row0 ? first + t - v.first[i - 1] : v.taps;
         falling[t] = back < v.taps ? v.weights[(i - 1) * v.taps + back] : 0.f;
+        const int64_t row = v.begin + first + t;
+        luma[t] = rows.luma(row);
+        if (different == 0 || rows.terms_key(term_rows[different - 1]) != rows.terms_key(row)) {
+          term_rows[different++] = row;
+        }
+        terms[t] = ring + 3 * plane * (different - 1);
       }
+      const int in_group = static_cast<int>((y - row0 + group - 1) % group);  // of row y - 1
       for (int64_t x = 0; x < columns; x += strip) {
         const int64_t width = std::min(strip, columns - x);
-        rows.columns(plan.h.begin + x, width);
-        for (int t = 0; t < count; ++t) {
-          luma[t] = rows.luma(v.begin + first + t);
-          terms[t] = rows.terms(v.begin + first + t);
-        }
-        simd.blend_yuv(luma, terms, rows.plane(), falling, rising, count, rows.yuv().y, width, carry + x,
-                       carry_plane, mixed + 4 * x);
+        for (int k = 0; k < different; ++k)
+          rows.terms(term_rows[k], x0 + x, width, ring + 3 * plane * k, plane);
+        simd.blend_yuv(luma, x, terms, plane, falling, rising, count, rows.yuv().y, width, carry + x,
+                       carry_plane, mixed + 4 * (group * x + in_group));
       }
-      if (y > row0) put_float(plan, target, y - 1, mixed, 4, 0, 0, n, converted);
+      if (y > row0 && (in_group + 1 == group || y == row1)) {
+        put_float(plan, target, y - 1 - in_group, in_group + 1, mixed, true, -lead, 0, n, converted);
+      }
     }
     return;
   }

@@ -74,31 +74,32 @@ void gather_u8(const uint8_t* const* rows, const float* weights, int taps, long 
   }
 }
 
-// W pixels of 4 floats R, G, B, 0 from three vectors.
+// W pixels of 4 floats R, G, B, 0, each W floats after the other (the groups of rows that contract_rows
+// takes).
 CINEFUSE_INLINE void store_pixels(float* out, V r, V g, V b) {
 #if defined(__AVX512F__)
   const __m512 zero = _mm512_setzero_ps();
   const __m512 rg_lo = _mm512_unpacklo_ps(r, g), rg_hi = _mm512_unpackhi_ps(r, g);
   const __m512 b_lo = _mm512_unpacklo_ps(b, zero), b_hi = _mm512_unpackhi_ps(b, zero);
-  // p0: pixels 0, 4, 8, 12; p1: 1, 5, 9, 13; ...
-  const __m512 p0 = _mm512_shuffle_ps(rg_lo, b_lo, 0x44), p1 = _mm512_shuffle_ps(rg_lo, b_lo, 0xee);
-  const __m512 p2 = _mm512_shuffle_ps(rg_hi, b_hi, 0x44), p3 = _mm512_shuffle_ps(rg_hi, b_hi, 0xee);
-  const __m512 p01_lo = _mm512_shuffle_f32x4(p0, p1, 0x44), p01_hi = _mm512_shuffle_f32x4(p0, p1, 0xee);
-  const __m512 p23_lo = _mm512_shuffle_f32x4(p2, p3, 0x44), p23_hi = _mm512_shuffle_f32x4(p2, p3, 0xee);
-  _mm512_storeu_ps(out, _mm512_shuffle_f32x4(p01_lo, p23_lo, 0x88));
-  _mm512_storeu_ps(out + 16, _mm512_shuffle_f32x4(p01_lo, p23_lo, 0xdd));
-  _mm512_storeu_ps(out + 32, _mm512_shuffle_f32x4(p01_hi, p23_hi, 0x88));
-  _mm512_storeu_ps(out + 48, _mm512_shuffle_f32x4(p01_hi, p23_hi, 0xdd));
+  // p[k]: pixels k, k + 4, k + 8, k + 12
+  const __m512 p[4] = {_mm512_shuffle_ps(rg_lo, b_lo, 0x44), _mm512_shuffle_ps(rg_lo, b_lo, 0xee),
+                       _mm512_shuffle_ps(rg_hi, b_hi, 0x44), _mm512_shuffle_ps(rg_hi, b_hi, 0xee)};
+  for (int k = 0; k < 4; ++k) {
+    _mm_storeu_ps(out + k * W, _mm512_castps512_ps128(p[k]));
+    _mm_storeu_ps(out + (k + 4) * W, _mm512_extractf32x4_ps(p[k], 1));
+    _mm_storeu_ps(out + (k + 8) * W, _mm512_extractf32x4_ps(p[k], 2));
+    _mm_storeu_ps(out + (k + 12) * W, _mm512_extractf32x4_ps(p[k], 3));
+  }
 #elif defined(__AVX2__)
   const __m256 zero = _mm256_setzero_ps();
   const __m256 rg_lo = _mm256_unpacklo_ps(r, g), rg_hi = _mm256_unpackhi_ps(r, g);
   const __m256 b_lo = _mm256_unpacklo_ps(b, zero), b_hi = _mm256_unpackhi_ps(b, zero);
-  const __m256 p0 = _mm256_shuffle_ps(rg_lo, b_lo, 0x44), p1 = _mm256_shuffle_ps(rg_lo, b_lo, 0xee);
-  const __m256 p2 = _mm256_shuffle_ps(rg_hi, b_hi, 0x44), p3 = _mm256_shuffle_ps(rg_hi, b_hi, 0xee);
-  _mm256_storeu_ps(out, _mm256_permute2f128_ps(p0, p1, 0x20));
-  _mm256_storeu_ps(out + 8, _mm256_permute2f128_ps(p2, p3, 0x20));
-  _mm256_storeu_ps(out + 16, _mm256_permute2f128_ps(p0, p1, 0x31));
-  _mm256_storeu_ps(out + 24, _mm256_permute2f128_ps(p2, p3, 0x31));
+  const __m256 p[4] = {_mm256_shuffle_ps(rg_lo, b_lo, 0x44), _mm256_shuffle_ps(rg_lo, b_lo, 0xee),
+                       _mm256_shuffle_ps(rg_hi, b_hi, 0x44), _mm256_shuffle_ps(rg_hi, b_hi, 0xee)};
+  for (int k = 0; k < 4; ++k) {
+    _mm_storeu_ps(out + k * W, _mm256_castps256_ps128(p[k]));
+    _mm_storeu_ps(out + (k + 4) * W, _mm256_extractf128_ps(p[k], 1));
+  }
 #elif defined(__SSE2__)
   const __m128 zero = _mm_setzero_ps();
   const __m128 rg_lo = _mm_unpacklo_ps(r, g), rg_hi = _mm_unpackhi_ps(r, g);
@@ -108,7 +109,7 @@ CINEFUSE_INLINE void store_pixels(float* out, V r, V g, V b) {
   _mm_storeu_ps(out + 8, _mm_movelh_ps(rg_hi, b_hi));
   _mm_storeu_ps(out + 12, _mm_movehl_ps(b_hi, rg_hi));
 #else
-  for (int i = 0; i < W; ++i) *reinterpret_cast<V4*>(out + 4 * i) = V4{r[i], g[i], b[i], 0.f};
+  for (int i = 0; i < W; ++i) *reinterpret_cast<V4*>(out + W * i) = V4{r[i], g[i], b[i], 0.f};
 #endif
 }
 
@@ -122,39 +123,53 @@ void gather_planes(const float* const* rows, long plane, const float* weights, i
       g += w * load(row + plane);
       b += w * load(row + 2 * plane);
     }
-    store_pixels(out + 4 * j, r, g, b);
+    store_pixels(out + W * j, r, g, b);
   }
 }
 
-template <int Stride>
-CINEFUSE_INLINE void contract_by(const float* row, const int32_t* first, long from, const int32_t* count,
-                                 const float* weights, int taps, long n, V4 scale, V4 shift,
-                                 float* const* planes) {
+void contract(const float* row, long from, const int32_t* first, const int32_t* count, const float* weights,
+              int taps, long n, const float* scale, const float* shift, float* const* planes) {
+  const V4 scales = {scale[0], scale[1], scale[2], 0.f}, shifts = {shift[0], shift[1], shift[2], 0.f};
   for (long i = 0; i < n; ++i) {
-    const float* p = row + (first[i] - from) * Stride;
+    const float* p = row + (first[i] - from) * 3;
     const float* w = weights + i * taps;
     V4 a = V4{}, b = V4{};
     int t = 0;
     for (; t + 2 <= count[i]; t += 2) {
-      a += *reinterpret_cast<const V4*>(p + t * Stride) * w[t];
-      b += *reinterpret_cast<const V4*>(p + (t + 1) * Stride) * w[t + 1];
+      a += *reinterpret_cast<const V4*>(p + 3 * t) * w[t];
+      b += *reinterpret_cast<const V4*>(p + 3 * t + 3) * w[t + 1];
     }
-    if (t < count[i]) a += *reinterpret_cast<const V4*>(p + t * Stride) * w[t];
-    const V4 y = (a + b) * scale + shift;
+    if (t < count[i]) a += *reinterpret_cast<const V4*>(p + 3 * t) * w[t];
+    const V4 y = (a + b) * scales + shifts;
     planes[0][i] = y[0];
     planes[1][i] = y[1];
     planes[2][i] = y[2];
   }
 }
 
-void contract(const float* row, int stride, long from, const int32_t* first, const int32_t* count,
-              const float* weights, int taps, long n, const float* scale, const float* shift,
-              float* const* planes) {
-  const V4 a = {scale[0], scale[1], scale[2], 0.f}, b = {shift[0], shift[1], shift[2], 0.f};
-  if (stride == 3) {
-    contract_by<3>(row, first, from, count, weights, taps, n, a, b, planes);
-  } else {
-    contract_by<4>(row, first, from, count, weights, taps, n, a, b, planes);
+void contract_rows(const float* group, long from, const int32_t* first, const int32_t* count,
+                   const float* weights, int taps, long n, const float* scale, const float* shift, int rows,
+                   float* const* planes) {
+  V scales, shifts;
+  for (int k = 0; k < W; ++k) {
+    scales[k] = k % 4 < 3 ? scale[k % 4] : 0.f;
+    shifts[k] = k % 4 < 3 ? shift[k % 4] : 0.f;
+  }
+  for (long i = 0; i < n; ++i) {
+    const float* p = group + (first[i] - from) * W;
+    const float* w = weights + i * taps;
+    V a = V{}, b = V{};
+    int t = 0;
+    for (; t + 2 <= count[i]; t += 2) {
+      a += load(p + t * W) * splat(w[t]);
+      b += load(p + (t + 1) * W) * splat(w[t + 1]);
+    }
+    if (t < count[i]) a += load(p + t * W) * splat(w[t]);
+    float y[W];
+    store(y, (a + b) * scales + shifts);
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < 3; ++c) planes[3 * r + c][i] = y[4 * r + c];
+    }
   }
 }
 
@@ -193,11 +208,8 @@ CINEFUSE_INLINE void chroma_by(const uint8_t* row0, const uint8_t* row1, int wy0
 
 void chroma(const uint8_t* row0, const uint8_t* row1, int wy0, int wy1, int step, long samples, int siting,
             long first, long n, int16_t* out) {
-  if (step == 1) {
-    chroma_by<1>(row0, row1, wy0, wy1, samples, siting, first, n, out);
-  } else {
-    chroma_by<2>(row0, row1, wy0, wy1, samples, siting, first, n, out);
-  }
+  if (step == 1) return chroma_by<1>(row0, row1, wy0, wy1, samples, siting, first, n, out);
+  chroma_by<2>(row0, row1, wy0, wy1, samples, siting, first, n, out);
 }
 
 void yuv_terms(const int16_t* u, const int16_t* v, const YuvCoefficients* k, long n, float* out, long plane) {
@@ -211,16 +223,66 @@ void yuv_terms(const int16_t* u, const int16_t* v, const YuvCoefficients* k, lon
   }
 }
 
-void blend_yuv(const uint8_t* const* luma, const float* const* terms, long plane, const float* falling,
-               const float* rising, int rows, float scale, long n, float* carry, long carry_plane,
-               float* out) {
+// a a b b c c ... of the lower and of the upper half of v.
+CINEFUSE_INLINE void twice(V v, V* low, V* high) {
+#if defined(__AVX512F__)
+  *low = _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), v);
+  *high =
+      _mm512_permutexvar_ps(_mm512_setr_epi32(8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15), v);
+#elif defined(__AVX2__)
+  *low = _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+  *high = _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
+#elif defined(__SSE2__)
+  *low = _mm_unpacklo_ps(v, v);
+  *high = _mm_unpackhi_ps(v, v);
+#else
+  for (int i = 0; i < W; ++i) {
+    (*low)[i] = v[i / 2];
+    (*high)[i] = v[W / 2 + i / 2];
+  }
+#endif
+}
+
+void yuv_terms_nearest(const uint8_t* u, const uint8_t* v, int step, const YuvCoefficients* k, long n,
+                       float* out, long plane) {
+  // Chroma - 128 is a sixteenth of what the coefficients are for.
+  const float mean = 16.f * 128.f;
+  const V rv = splat(16 * k->rv), gu = splat(16 * k->gu), gv = splat(16 * k->gv), bu = splat(16 * k->bu);
+  const V r0 = splat(k->y_shift - mean * k->rv), g0 = splat(k->y_shift - mean * (k->gu + k->gv)),
+          b0 = splat(k->y_shift - mean * k->bu);
+  V low, high;
+  for (long j = 0; j < n; j += W) {
+    V cb, cr;
+    if (step == 2) {
+      const VI both = widen(reinterpret_cast<const int16_t*>(u + 2 * j));
+      cb = to_float(both & splat_i(255));
+      cr = to_float((both >> 8) & splat_i(255));
+    } else {
+      cb = to_float(widen(u + j));
+      cr = to_float(widen(v + j));
+    }
+    twice(r0 + cr * rv, &low, &high);
+    store(out + 2 * j, low);
+    store(out + 2 * j + W, high);
+    twice(g0 + cb * gu + cr * gv, &low, &high);
+    store(out + 2 * j + plane, low);
+    store(out + 2 * j + plane + W, high);
+    twice(b0 + cb * bu, &low, &high);
+    store(out + 2 * j + 2 * plane, low);
+    store(out + 2 * j + 2 * plane + W, high);
+  }
+}
+
+void blend_yuv(const uint8_t* const* luma, long at, const float* const* terms, long plane,
+               const float* falling, const float* rising, int rows, float scale, long n, float* carry,
+               long carry_plane, float* out) {
   const V luma_scale = splat(scale);
   for (long j = 0; j < n; j += W) {
     V r0 = load(carry + j), g0 = load(carry + j + carry_plane), b0 = load(carry + j + 2 * carry_plane);
     V r1 = V{}, g1 = V{}, b1 = V{};
     for (int t = 0; t < rows; ++t) {
-      __builtin_prefetch(luma[t] + j + 320);  // rows are too short a stretch for the hardware to foresee
-      const V y = to_float(widen(luma[t] + j));
+      __builtin_prefetch(luma[t] + at + j + 320);  // rows are too short a stretch for the hardware to foresee
+      const V y = to_float(widen(luma[t] + at + j));
       const float* c = terms[t] + j;
       const V r = clamp_level(y * luma_scale + load(c));
       const V g = clamp_level(y * luma_scale + load(c + plane));
@@ -233,7 +295,7 @@ void blend_yuv(const uint8_t* const* luma, const float* const* terms, long plane
       g1 += w1 * g;
       b1 += w1 * b;
     }
-    store_pixels(out + 4 * j, r0, g0, b0);
+    store_pixels(out + W * j, r0, g0, b0);
     store(carry + j, r1);
     store(carry + j + carry_plane, g1);
     store(carry + j + 2 * carry_plane, b1);
@@ -307,9 +369,8 @@ void pass_rows(const uint8_t* const* rows, int n_rows, const int32_t* first, con
       y[r] = _mm_srai_epi32(_mm_add_epi32(both, half), 22);
     }
     const __m128i levels = _mm_packus_epi16(_mm_packs_epi32(y[0], y[1]), _mm_packs_epi32(y[2], y[3]));
-    // The fourth byte is overwritten by the next pixel.
-    const int32_t pixel[4] = {_mm_extract_epi32(levels, 0), _mm_extract_epi32(levels, 1),
-                              _mm_extract_epi32(levels, 2), _mm_extract_epi32(levels, 3)};
+    int32_t pixel[4];  // the fourth byte is overwritten by the next pixel
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(pixel), levels);
     for (int r = 3; r >= 0; --r) __builtin_memcpy(to[r] + 3 * i, &pixel[r], 4);
   }
 }
@@ -337,6 +398,11 @@ void pass_rows(const uint8_t* const* rows, int n_rows, const int32_t* first, con
 
 #endif
 
+CINEFUSE_INLINE void store_levels(uint8_t* out, VI v) {
+  v = v < VI{} ? VI{} : v;
+  *reinterpret_cast<B*>(out) = __builtin_convertvector(v > splat_i(255) ? splat_i(255) : v, B);
+}
+
 void pass_column(const uint8_t* const* rows, const int32_t* fixed, int taps, long n, uint8_t* out) {
   for (long j = 0; j < n; j += 2 * W) {
     VI a = splat_i(1 << 21), b = a;
@@ -345,15 +411,8 @@ void pass_column(const uint8_t* const* rows, const int32_t* fixed, int taps, lon
       a += w * widen(rows[t] + j);
       b += w * widen(rows[t] + j + W);
     }
-    a >>= 22;
-    b >>= 22;
-    const VI zero = VI{}, top = splat_i(255);
-    a = a < zero ? zero : a;
-    a = a > top ? top : a;
-    b = b < zero ? zero : b;
-    b = b > top ? top : b;
-    *reinterpret_cast<B*>(out + j) = __builtin_convertvector(a, B);
-    *reinterpret_cast<B*>(out + j + W) = __builtin_convertvector(b, B);
+    store_levels(out + j, a >> 22);
+    store_levels(out + j + W, b >> 22);
   }
 }
 
@@ -384,7 +443,7 @@ void to_half(long n, const float* x, uint16_t* y) {
 }  // namespace
 
 namespace cinefuse {
-CINEFUSE_SIMD_DEFINE(FramesSimd, frames_simd) = {gather_u8, gather_planes, blend_yuv, contract,
-                                                 chroma,    yuv_terms,     yuv_f32,   yuv_u8,
-                                                 pass_rows, pass_column,   to_half};
+CINEFUSE_SIMD_DEFINE(FramesSimd, frames_simd) = {
+    W / 4,     gather_u8,         gather_planes, blend_yuv, contract,  contract_rows, chroma,
+    yuv_terms, yuv_terms_nearest, yuv_f32,       yuv_u8,    pass_rows, pass_column,   to_half};
 }

@@ -33,7 +33,9 @@ Rows::Rows(const FrameImage& image, const FramesSimd& simd, Carver& carver, int6
   const bool yuv = is_yuv(image.format);
   // Whole vectors are written, so a plane has room for the last one.
   plane_ = (most_columns + kFramesPad + 15) / 16 * 16;
-  slot_bytes_ = kind == RowKind::kRgb ? 3 * plane_ : 3 * plane_ * static_cast<int64_t>(sizeof(float));
+  slot_bytes_ = kind == RowKind::kLuma  ? 0
+                : kind == RowKind::kRgb ? 3 * plane_
+                                        : 3 * plane_ * int64_t{sizeof(float)};
   if (yuv) yuv_ = yuv_coefficients(image.matrix, image.range);
   tags_ = carver.take<int64_t>(slots);
   ring_ = carver.take<uint8_t>(slot_bytes_ * slots + kFramesPad);
@@ -59,25 +61,44 @@ const uint8_t* Rows::luma(int64_t y) {
   return copy + lead_;
 }
 
-// Fills u_ and v_ for luma row y, unless they are those of it already.
-void Rows::chroma(int64_t y) {
-  const int64_t rows = (int64_t{image_.height} + 1) / 2, samples = (int64_t{image_.width} + 1) / 2;
-  const bool nearest = image_.chroma == ChromaSiting::kNearest, odd = y & 1;
-  const int64_t key = nearest ? y >> 1 : y;
-  if (key == chroma_key_) return;
-  chroma_key_ = key;
+Rows::ChromaRows Rows::chroma_rows(int64_t y) const {
+  const int64_t rows = (int64_t{image_.height} + 1) / 2, near = y >> 1;
+  const bool nearest = image_.chroma == ChromaSiting::kNearest, nv12 = image_.format == PixelFormat::kNv12;
   // Bilinear: row y lies a quarter of a chroma row above or below row y/2.
-  const int64_t near = y >> 1;
-  const int64_t far = nearest ? near : odd ? std::min(near + 1, rows - 1) : std::max<int64_t>(near - 1, 0);
-  const int near_weight = nearest ? 4 : 3;
-  const bool nv12 = image_.format == PixelFormat::kNv12;
+  const int64_t other = y & 1 ? std::min(near + 1, rows - 1) : std::max<int64_t>(near - 1, 0);
   const uint8_t* u = image_.data + int64_t{image_.pitch} * image_.height;
   const uint8_t* v = nv12 ? u + 1 : u + int64_t{image_.chroma_pitch} * rows;
-  const int step = nv12 ? 2 : 1, siting = static_cast<int>(image_.chroma);
-  const int64_t a = near * image_.chroma_pitch, b = far * image_.chroma_pitch;
-  const int64_t first = x0_ / 2, n = (n_ + 1) / 2;
-  simd_.chroma(u + a, u + b, near_weight, 4 - near_weight, step, samples, siting, first, n, u_);
-  simd_.chroma(v + a, v + b, near_weight, 4 - near_weight, step, samples, siting, first, n, v_);
+  const int64_t at = near * image_.chroma_pitch;
+  return {u + at, v + at, nearest ? 0 : (other - near) * image_.chroma_pitch, nv12 ? 2 : 1, nearest ? 4 : 3};
+}
+
+// u_ and v_ of n columns of row y from the even column x.
+void Rows::chroma(int64_t y, int64_t x, int64_t n) {
+  const ChromaRows c = chroma_rows(y);
+  const int64_t samples = (int64_t{image_.width} + 1) / 2;
+  const int siting = static_cast<int>(image_.chroma), far_weight = 4 - c.near_weight;
+  simd_.chroma(c.u, c.u + c.far, c.near_weight, far_weight, c.step, samples, siting, x / 2, (n + 1) / 2, u_);
+  simd_.chroma(c.v, c.v + c.far, c.near_weight, far_weight, c.step, samples, siting, x / 2, (n + 1) / 2, v_);
+}
+
+// u_ and v_ of the columns of the ring, unless they hold them already.
+void Rows::own_chroma(int64_t y) {
+  if (chroma_key_ == terms_key(y)) return;
+  chroma_key_ = terms_key(y);
+  chroma(y, x0_, n_);
+}
+
+void Rows::terms(int64_t y, int64_t x, int64_t n, float* out, int64_t plane) {
+  const ChromaRows c = chroma_rows(y);
+  const uint8_t *u = c.u + c.step * (x / 2), *v = c.v + c.step * (x / 2);
+  const int64_t samples = (n + 1) / 2;
+  if (image_.chroma == ChromaSiting::kNearest &&
+      image_.data + image_.size - std::max(u, v) >= c.step * samples + kFramesPad) {
+    simd_.yuv_terms_nearest(u, v, c.step, &yuv_, samples, out, plane);
+    return;
+  }
+  chroma(y, x, n);
+  simd_.yuv_terms(u_, v_, &yuv_, n, out, plane);
 }
 
 const uint8_t* Rows::rgb(int64_t y) {
@@ -108,7 +129,7 @@ const uint8_t* Rows::rgb(int64_t y) {
       for (int64_t i = 0; i < n_; ++i) std::memset(out + 3 * i, row[x0_ + i], 3);
       break;
     default:
-      chroma(y);
+      own_chroma(y);
       simd_.yuv_u8(luma(y) - lead_, u_, v_, &yuv_, n_, out);
   }
   return out + 3 * lead_;
@@ -119,20 +140,8 @@ const float* Rows::planar(int64_t y) {
   float* out = reinterpret_cast<float*>(ring_ + slot * slot_bytes_);
   if (tags_[slot] != y) {
     tags_[slot] = y;
-    chroma(y);
+    own_chroma(y);
     simd_.yuv_f32(luma(y) - lead_, u_, v_, &yuv_, n_, out, plane_);
-  }
-  return out + lead_;
-}
-
-const float* Rows::terms(int64_t y) {
-  const int64_t key = image_.chroma == ChromaSiting::kNearest ? y >> 1 : y;
-  const int slot = static_cast<int>(key % slots_);
-  float* out = reinterpret_cast<float*>(ring_ + slot * slot_bytes_);
-  if (tags_[slot] != key) {
-    tags_[slot] = key;
-    chroma(y);
-    simd_.yuv_terms(u_, v_, &yuv_, n_, out, plane_);
   }
   return out + lead_;
 }

@@ -35,7 +35,7 @@ YuvCoefficients yuv_coefficients(YuvMatrix matrix, YuvRange range);
 enum class RowKind {
   kRgb,     // pixels of 3 bytes
   kPlanar,  // YUV only: three float planes R, G, B in 0..255
-  kTerms    // YUV only: three float planes of what chroma adds to R, G and B (FramesSimd::yuv_terms)
+  kLuma     // YUV only: luma and terms alone, which need no ring
 };
 
 // Columns [x0, x0 + n) of the picture's rows; a ring of `slots` rows, so that the last `slots` rows asked for
@@ -47,14 +47,23 @@ class Rows {
   void columns(int64_t x0, int64_t n);  // and forget what was converted
   const uint8_t* rgb(int64_t y);
   const float* planar(int64_t y);
-  const float* terms(int64_t y);
-  // The luma of row y; where it must be copied, into a slot of its own as the others.
-  const uint8_t* luma(int64_t y);
+  const uint8_t* luma(int64_t y);  // YUV only
+  // YUV only: what chroma adds to R, G and B (FramesSimd::yuv_terms) of columns [x, x + n) of row y, x even,
+  // n at most the columns that were announced. Rows of one terms_key have it in common.
+  void terms(int64_t y, int64_t x, int64_t n, float* out, int64_t plane);
+  int64_t terms_key(int64_t y) const { return image_.chroma == ChromaSiting::kNearest ? y >> 1 : y; }
   int64_t plane() const { return plane_; }  // floats from plane to plane
   const YuvCoefficients& yuv() const { return yuv_; }
 
  private:
-  void chroma(int64_t y);
+  struct ChromaRows {
+    const uint8_t *u, *v;  // the row that counts more; `far` bytes from it the other
+    int64_t far;
+    int step, near_weight;
+  };
+  ChromaRows chroma_rows(int64_t y) const;
+  void chroma(int64_t y, int64_t x, int64_t n);
+  void own_chroma(int64_t y);
 
   const FrameImage& image_;
   const FramesSimd& simd_;

@@ -36,6 +36,7 @@ export const predictorOptions = () => [
     '--isolation <kind>',
     'decode media in threads, or in processes that may crash unharmed',
   ).choices(['thread', 'process']),
+  new Option('--skip-bad-inputs', 'go on without a poster, trailer or text that cannot be read, and say so'),
 ];
 
 /** Loaded only here, so that `cinefuse --help` starts at once. */

@@ -90,14 +90,20 @@ function ratingRows(rating: RegressionFeedback, width: number, style: Style): st
   ];
 }
 
-function receptionRows(reception: BinaryFeedback, width: number, style: Style): string[] {
+function receptionRows(
+  reception: BinaryFeedback,
+  width: number,
+  { columns, style }: ReportOptions,
+): string[] {
   const share = Math.round(reception.probability * 100);
   const filled = bar(reception.probability, width);
   const tone = toned(style, reception.probability);
   return [
     row('Well received', `${style.bold(`${share} %`)} probable`),
     row('', tone(filled) + style.dim('░'.repeat(Math.max(0, width - filled.length)))),
-    ...wrap(`that is, ${printable(reception.positive)}`, width + 12).map((line) => row('', style.dim(line))),
+    ...wrap(`that is, ${printable(reception.positive)}`, columns - LABEL - 2).map((line) =>
+      row('', style.dim(line)),
+    ),
   ];
 }
 
@@ -216,7 +222,7 @@ export function report(feedback: Feedback, movie: Movie, source: string, options
   }
   const blocks = [
     feedback.rating && ratingRows(feedback.rating, width, style),
-    feedback.wellReceived && receptionRows(feedback.wellReceived, width, style),
+    feedback.wellReceived && receptionRows(feedback.wellReceived, width, options),
     feedback.boxOffice && boxOfficeRows(feedback.boxOffice, width, style),
     feedback.other && otherRows(feedback.other, style),
   ];

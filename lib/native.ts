@@ -245,18 +245,23 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
-  modalityAttention(
+  modalityAttentionPrepare(
     exec: NativeExec,
     cancel: NativeCancel,
-    form: number,
-    batch: number,
-    modalities: number,
+    tanh: boolean,
     features: number,
-    h: Float32Array,
-    mask: Uint8Array | undefined,
     W: Float32Array,
     b: Float32Array,
     w: Float32Array | undefined,
+  ): NativeResult<NativeHandle>;
+  modalityAttentionRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    batch: number,
+    modalities: number,
+    h: Float32Array,
+    mask: Uint8Array | undefined,
     outC: Float32Array | undefined,
     outAlpha: Float32Array | undefined,
   ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
@@ -276,16 +281,21 @@ export interface NativeAddon {
     outC: Float32Array | undefined,
     outAlpha: Float32Array | undefined,
   ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
-  additiveAttention(
+  additiveAttentionPrepare(
     exec: NativeExec,
     cancel: NativeCancel,
-    batch: number,
-    steps: number,
     dim: number,
-    x: Float32Array,
     W: Float32Array,
     b: Float32Array,
     w: Float32Array,
+  ): NativeResult<NativeHandle>;
+  additiveAttentionRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    batch: number,
+    steps: number,
+    x: Float32Array,
     lengths: Int32Array | undefined,
     outC: Float32Array | undefined,
     outAlpha: Float32Array | undefined,

@@ -1,6 +1,6 @@
 /** Attention over time and between modalities, against ONNX Runtime on the graphs that a framework exports. */
 import {
-  additiveAttention,
+  AdditiveAttention,
   CrossAttention,
   spatialAttention,
   temporalAttention,
@@ -11,7 +11,7 @@ import { type BenchCase, defineSuite } from '../harness.js';
 import { type OnnxPeer, onnxPeer, sameWithin } from './onnx-peer.js';
 
 const peers: OnnxPeer[] = [];
-const held: CrossAttention[] = [];
+const held: (AdditiveAttention | CrossAttention)[] = [];
 
 async function peer(...graph: Parameters<typeof onnxPeer>): Promise<OnnxPeer> {
   const made = await onnxPeer(...graph);
@@ -88,13 +88,15 @@ async function additive(batch: number): Promise<BenchCase> {
       node('ReduceSum', ['ax', 'axis'], ['c'], { keepdims: 0 }),
     ],
   });
+  const layer = await AdditiveAttention.create({ dim, W, b, w });
+  held.push(layer);
   return {
     name: `additive, 32 steps of 512, k 128, batch ${batch}`,
     flops: 2 * batch * steps * dim * (k + 1),
     bytes: x.byteLength + batch * dim * 4,
     items: batch,
     contenders: {
-      cinefuse: async () => (await additiveAttention({ x, steps, dim, W, b, w })).c,
+      cinefuse: async () => (await layer.run({ x, steps })).c,
       'ONNX Runtime': () => session.run({ x }),
     },
     check: sameWithin(1e-5),

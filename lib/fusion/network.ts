@@ -78,7 +78,7 @@ const NOTHING = new Float32Array(0);
  *
  *   concat        F = [h_1 … h_M]; an absent modality's place is taken by its learned vector `absent`
  *   weighted-sum  F = Σ α_m h_m, α = softmax of fusion.logits over the modalities present
- *   attention     F = Σ α_m ⊙ h_m, as modalityAttention, over the modalities present
+ *   attention     F = Σ α_m ⊙ h_m, as ModalityAttention, over the modalities present
  *   tensor        F = act(fusion.weight · vec([h_1;1] ⊗ … ⊗ [h_M;1]) + fusion.bias); absent: h = 0, so that all its
  *                 interactions vanish and only its constant 1 remains
  *   low-rank      F = act(Σ_r rank_weights_r Π_m ([h_m;1] · factors.m_r) + fusion.bias); absent as in tensor

@@ -44,13 +44,14 @@ export {
 export {
   type AttentionOptions,
   type AttentionResult,
+  ModalityAttention,
   type ModalityAttentionInput,
-  type ModalityAttentionWeights,
-  modalityAttention,
+  type ModalityAttentionLayer,
 } from './modality_attention.js';
 export {
+  AdditiveAttention,
   type AdditiveAttentionInput,
-  additiveAttention,
+  type AdditiveAttentionLayer,
   CrossAttention,
   type CrossAttentionInput,
   type CrossAttentionLayer,

@@ -57,13 +57,8 @@ export async function temporalAttention(
   return { c, alpha };
 }
 
-export interface AdditiveAttentionInput {
-  /** (batch, steps, dim) */
-  x: Float32Array;
-  steps: number;
+export interface AdditiveAttentionLayer {
   dim: number;
-  /** (batch) How many first steps of each row count, 0..steps. Default: all. */
-  lengths?: Int32Array | undefined;
   /** (k, dim) */
   W: Float32Array;
   /** (k) */
@@ -72,27 +67,60 @@ export interface AdditiveAttentionInput {
   w: Float32Array;
 }
 
+export interface AdditiveAttentionInput {
+  /** (batch, steps, dim) */
+  x: Float32Array;
+  steps: number;
+  /** (batch) How many first steps of each row count, 0..steps. Default: all. */
+  lengths?: Int32Array | undefined;
+}
+
 /**
- * Attention over time by learned scores, without a query: e_t = w · tanh(W x_t + b), α = softmax(e), c = Σ_t α_t x_t.
+ * Attention over time by learned scores, without a query, its weights made ready once:
+ * e_t = w · tanh(W x_t + b), α = softmax(e), c = Σ_t α_t x_t.
  *
- * @returns c (batch, dim); alpha (batch, steps), exactly 0 beyond a row's length. Length 0 gives zeros.
- * @throws ShapeError ERR_SHAPE        arrays that do not fit each other
- * @throws InputError ERR_INPUT_VALUE  a length outside 0..steps
- *
- * Within 5e-6 of the largest value of float64 on the golden vectors. Source: Bahdanau et al. 2015.
+ * Within 5e-6 of the largest value of float64 on the golden vectors, any instruction set; a row's result is the same,
+ * bit for bit, alone and in any batch. Source: Bahdanau et al. 2015.
  */
-export async function additiveAttention(
-  input: AdditiveAttentionInput,
-  options: AttentionOptions = {},
-): Promise<AttentionResult> {
-  const { x, steps, dim, W, b, w } = input;
-  const batch = rowsOf(x, steps * dim);
-  const lengths = ownLengths(input.lengths);
-  const { out } = options;
-  const [c, alpha] = await execute(options, (addon, exec, cancel) =>
-    addon.additiveAttention(exec, cancel, batch, steps, dim, x, W, b, w, lengths, out?.c, out?.alpha),
-  );
-  return { c, alpha };
+export class AdditiveAttention extends Prepared {
+  readonly dim: number;
+
+  private constructor(handle: NativeHandle, { dim }: AdditiveAttentionLayer) {
+    super(handle);
+    this.dim = dim;
+  }
+
+  /**
+   * Copies the weights into the order in which they are read.
+   * @throws ShapeError ERR_SHAPE  weights that do not fit each other
+   * @throws BackendError ERR_MEMORY
+   */
+  static async create(layer: AdditiveAttentionLayer, options?: ExecOptions): Promise<AdditiveAttention> {
+    const { dim, W, b, w } = layer;
+    const handle = await execute(options, (addon, exec, cancel) =>
+      addon.additiveAttentionPrepare(exec, cancel, dim, W, b, w),
+    );
+    return new AdditiveAttention(handle, layer);
+  }
+
+  /**
+   * @returns c (batch, dim); alpha (batch, steps), exactly 0 beyond a row's length. Length 0 gives zeros. What lies
+   *   beyond the length cannot influence the result.
+   * @throws ShapeError ERR_SHAPE        arrays that do not fit each other
+   * @throws InputError ERR_INPUT_VALUE  a length outside 0..steps
+   * @throws DisposedError ERR_DISPOSED
+   */
+  async run(input: AdditiveAttentionInput, options: AttentionOptions = {}): Promise<AttentionResult> {
+    const { handle } = this;
+    const { x, steps } = input;
+    const batch = rowsOf(x, steps * this.dim);
+    const lengths = ownLengths(input.lengths);
+    const { out } = options;
+    const [c, alpha] = await execute(options, (addon, exec, cancel) =>
+      addon.additiveAttentionRun(exec, cancel, handle, batch, steps, x, lengths, out?.c, out?.alpha),
+    );
+    return { c, alpha };
+  }
 }
 
 export type SpatialAttentionInput = {

@@ -7,7 +7,8 @@
 namespace cinefuse {
 
 Napi::Value activation_node(const Napi::CallbackInfo& info);
-Napi::Value additive_attention_node(const Napi::CallbackInfo& info);
+Napi::Value additive_attention_prepare_node(const Napi::CallbackInfo& info);
+Napi::Value additive_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value create_fusion_network_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info);
@@ -24,7 +25,8 @@ Napi::Value mel_filterbank_node(const Napi::CallbackInfo& info);
 Napi::Value mel_frames_node(const Napi::CallbackInfo& info);
 Napi::Value mel_node(const Napi::CallbackInfo& info);
 Napi::Value mel_plan_node(const Napi::CallbackInfo& info);
-Napi::Value modality_attention_node(const Napi::CallbackInfo& info);
+Napi::Value modality_attention_prepare_node(const Napi::CallbackInfo& info);
+Napi::Value modality_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value outer_product_node(const Napi::CallbackInfo& info);
 Napi::Value power_to_db_node(const Napi::CallbackInfo& info);
 Napi::Value spatial_attention_node(const Napi::CallbackInfo& info);
@@ -67,7 +69,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("info", guarded<info_node>(env, "info"));
   exports.Set("releaseHandle", guarded<release_handle>(env, "releaseHandle"));
   exports.Set("activation", guarded<activation_node>(env, "activation"));
-  exports.Set("additiveAttention", guarded<additive_attention_node>(env, "additiveAttention"));
+  exports.Set("additiveAttentionPrepare",
+              guarded<additive_attention_prepare_node>(env, "additiveAttentionPrepare"));
+  exports.Set("additiveAttentionRun", guarded<additive_attention_run_node>(env, "additiveAttentionRun"));
   exports.Set("createFusionNetwork", guarded<create_fusion_network_node>(env, "createFusionNetwork"));
   exports.Set("crossAttentionPrepare", guarded<cross_attention_prepare_node>(env, "crossAttentionPrepare"));
   exports.Set("crossAttentionRun", guarded<cross_attention_run_node>(env, "crossAttentionRun"));
@@ -84,7 +88,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("melFilterbank", guarded<mel_filterbank_node>(env, "melFilterbank"));
   exports.Set("melFrames", guarded<mel_frames_node>(env, "melFrames"));
   exports.Set("melPlan", guarded<mel_plan_node>(env, "melPlan"));
-  exports.Set("modalityAttention", guarded<modality_attention_node>(env, "modalityAttention"));
+  exports.Set("modalityAttentionPrepare",
+              guarded<modality_attention_prepare_node>(env, "modalityAttentionPrepare"));
+  exports.Set("modalityAttentionRun", guarded<modality_attention_run_node>(env, "modalityAttentionRun"));
   exports.Set("outerProduct", guarded<outer_product_node>(env, "outerProduct"));
   exports.Set("powerToDb", guarded<power_to_db_node>(env, "powerToDb"));
   exports.Set("spatialAttention", guarded<spatial_attention_node>(env, "spatialAttention"));

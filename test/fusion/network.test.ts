@@ -2,13 +2,15 @@ import test from 'ava';
 import {
   FusionNetwork,
   type FusionNetworkSpec,
+  NETWORK_ACTIVATIONS,
   type NetworkOutputs,
+  type NetworkSequence,
   weightShapes,
 } from '../../lib/fusion/network.js';
 import {
   type Activation,
   activation,
-  additiveAttention,
+  AdditiveAttention,
   layerNorm,
   linear,
   TensorFusion,
@@ -262,15 +264,13 @@ test('a large network equals its operators called one by one', async (t) => {
     bias: w('modalities.text.norm.bias'),
     cols: 20,
   });
-  const pooled = await additiveAttention({
-    x: scaled(video, 'video', 430),
-    steps,
+  using pooling = await AdditiveAttention.create({
     dim: 430,
-    lengths,
     W: w('modalities.video.pooling.W'),
     b: w('modalities.video.pooling.b'),
     w: w('modalities.video.pooling.w'),
   });
+  const pooled = await pooling.run({ x: scaled(video, 'video', 430), steps, lengths });
   using fusion = await TensorFusion.create({
     dims: [20, 33],
     outFeatures: 70,
@@ -291,6 +291,74 @@ test('a large network equals its operators called one by one', async (t) => {
   );
   t.true(heads.y!.every((v, i) => Math.abs(v - expected[i]!) < 1e-5));
   t.true(sequenceWeights!.video!.every((v, i) => Math.abs(v - pooled.alpha[i]!) < 1e-6));
+});
+
+test('random networks: what is absent changes nothing, and all instruction sets agree', async (t) => {
+  const next = random(77);
+  const int = (least: number, most: number) => least + Math.floor(next() * (most - least + 1));
+  const layer = (out: number): FusionNetworkSpec['trunk'][number] => ({
+    out,
+    activation: NETWORK_ACTIVATIONS[int(0, NETWORK_ACTIVATIONS.length - 1)]!,
+    layerNorm: next() < 0.5,
+  });
+  const fusions: FusionNetworkSpec['fusion'][] = [
+    { kind: 'concat' },
+    { kind: 'weighted-sum' },
+    { kind: 'late' },
+    { kind: 'hybrid' },
+    { kind: 'tensor', out: 20, activation: 'tanh' },
+    { kind: 'low-rank', rank: 4, out: 20, activation: 'none' },
+    { kind: 'attention', form: 'tanh' },
+    { kind: 'attention', form: 'feature' },
+  ];
+  for (let round = 0; round < 40; round++) {
+    const fusion = fusions[round % fusions.length]!;
+    const equal = fusion.kind === 'weighted-sum' || fusion.kind === 'attention';
+    const width = int(1, 40);
+    const spec: FusionNetworkSpec = {
+      modalities: Array.from({ length: int(2, 4) }, (_, i) => ({
+        name: `m${i}`,
+        dim: int(1, 60),
+        ...(next() < 0.4 && { sequence: { pooling: next() < 0.3 ? 'mean' : 'attention' } as const }),
+        projection: layer(equal ? width : int(1, fusion.kind === 'tensor' ? 6 : 40)),
+      })),
+      fusion,
+      trunk: Array.from({ length: int(0, 2) }, () => layer(int(1, 50))),
+      heads: Array.from({ length: int(1, 3) }, (_, i) => ({ name: `h${i}`, out: int(1, 4) })),
+    };
+    const batch = int(1, 100);
+    const count = spec.modalities.length;
+    const present = Uint8Array.from({ length: batch * count }, (_, i) =>
+      i % count === Math.floor(i / count) % count || next() < 0.6 ? 1 : 0,
+    );
+    const clean: Record<string, NetworkSequence | Float32Array> = {};
+    const soiled: Record<string, NetworkSequence | Float32Array> = {};
+    for (const [m, { name, dim, sequence }] of spec.modalities.entries()) {
+      const steps = sequence ? int(1, 40) : 1;
+      const lengths = Int32Array.from({ length: batch }, () => int(1, steps));
+      const data = randomF32(batch * steps * dim, round * 10 + m);
+      const dirty = data.slice();
+      for (let r = 0; r < batch; r++) {
+        const from = present[r * count + m] ? (sequence ? lengths[r]! : 1) : 0;
+        dirty.fill(Number.NaN, (r * steps + from) * dim, (r + 1) * steps * dim);
+      }
+      clean[name] = sequence ? { data, steps, lengths } : data;
+      soiled[name] = sequence ? { data: dirty, steps, lengths } : dirty;
+    }
+    using network = FusionNetwork.create(spec, randomWeights(spec, round));
+    const say = `round ${round}: ${JSON.stringify(fusion)}, ${count} modalities, batch ${batch}`;
+    const plain = await network.run({ batch, modalities: clean, present }, { isa: 'baseline', threads: 1 });
+    const baseline = await network.run({ batch, modalities: soiled, present }, { isa: 'baseline' });
+    t.deepEqual(baseline, plain, say);
+    for (const { exec } of ways()) {
+      const { heads } = await network.run({ batch, modalities: soiled, present }, exec);
+      for (const [name, y] of Object.entries(heads)) {
+        const top = Math.max(1, ...plain.heads[name]!.map(Math.abs));
+        const worst = Math.max(...y.map((v, i) => Math.abs(v - plain.heads[name]![i]!)));
+        t.true(worst <= 2e-5 * top, `${say}, ${name}: ${worst} of ${top}`);
+      }
+    }
+  }
 });
 
 test('a wide network with many modalities and heads runs, weights in a plain object', async (t) => {

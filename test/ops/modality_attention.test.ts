@@ -1,18 +1,34 @@
 import test from 'ava';
-import { type ModalityAttentionWeights, modalityAttention } from '../../lib/ops/index.js';
+import {
+  type AttentionOptions,
+  ModalityAttention,
+  type ModalityAttentionInput,
+  type ModalityAttentionLayer,
+} from '../../lib/ops/index.js';
 import { random, randomF32, ways } from '../backends.js';
 import { type ExpectedError, throwsTyped } from '../errors.js';
 import { assertGolden, f32, loadGolden, tensorOf } from '../golden.js';
 
-function weights(form: 'feature' | 'tanh', d: number, k: number, seed: number): ModalityAttentionWeights {
+/** Layer made, run once and given back. */
+async function attend(
+  input: ModalityAttentionInput,
+  layer: ModalityAttentionLayer,
+  options: AttentionOptions = {},
+) {
+  const { out, ...exec } = options;
+  using attention = await ModalityAttention.create(layer, exec);
+  return attention.run(input, options);
+}
+
+function weights(form: 'feature' | 'tanh', d: number, k: number, seed: number): ModalityAttentionLayer {
   const scale = (n: number, at: number) => randomF32(n, at).map((v) => v / Math.sqrt(d));
   return form === 'feature'
-    ? { form, W: scale(d * d, seed), b: randomF32(d, seed + 1) }
-    : { form, W: scale(k * d, seed), b: randomF32(k, seed + 1), w: randomF32(k, seed + 2) };
+    ? { form, features: d, W: scale(d * d, seed), b: randomF32(d, seed + 1) }
+    : { form, features: d, W: scale(k * d, seed), b: randomF32(k, seed + 1), w: randomF32(k, seed + 2) };
 }
 
 /** The formula in float64, one row. */
-function oracle(h: Float32Array, mask: ArrayLike<number>, d: number, weights: ModalityAttentionWeights) {
+function oracle(h: Float32Array, mask: ArrayLike<number>, d: number, weights: ModalityAttentionLayer) {
   const m = mask.length;
   const c = new Float64Array(d);
   const present = [...Array(m).keys()].filter((i) => mask[i]);
@@ -54,11 +70,11 @@ for (const { label, exec } of ways()) {
       if (kind !== 'modality_feature' && kind !== 'modality_tanh') continue;
       const [, modalities, features] = tensorOf(g, 'h').shape as [number, number, number];
       for (const offset of [0, 1, 3]) {
-        const result = await modalityAttention(
-          { h: f32(g, 'h', offset), modalities, features, mask: tensorOf(g, 'mask').data as Uint8Array },
+        const result = await attend(
+          { h: f32(g, 'h', offset), modalities, mask: tensorOf(g, 'mask').data as Uint8Array },
           kind === 'modality_feature'
-            ? { form: 'feature', W: f32(g, 'W_a', offset), b: f32(g, 'b_a') }
-            : { form: 'tanh', W: f32(g, 'W', offset), b: f32(g, 'b'), w: f32(g, 'w', offset) },
+            ? { form: 'feature', features, W: f32(g, 'W_a', offset), b: f32(g, 'b_a') }
+            : { form: 'tanh', features, W: f32(g, 'W', offset), b: f32(g, 'b'), w: f32(g, 'w', offset) },
           exec,
         );
         assertGolden(t, g, 'c', result.c, label);
@@ -83,7 +99,7 @@ for (const { label, exec } of ways()) {
       // What is absent holds the worst there is; nothing of it may show.
       for (let i = 0; i < mask.length; i++)
         if (!mask[i]) h.fill(Number.NaN, i * features, (i + 1) * features);
-      const { c, alpha } = await modalityAttention({ h, modalities, features, mask }, w, exec);
+      const { c, alpha } = await attend({ h, modalities, mask }, w, exec);
       const size = form === 'feature' ? features : 1;
       for (let r = 0; r < batch; r++) {
         const rowMask = mask.subarray(r * modalities, (r + 1) * modalities);
@@ -112,11 +128,11 @@ for (const { label, exec } of ways()) {
       const h = randomF32(batch * modalities * features, 3);
       const mask = Uint8Array.from({ length: batch * modalities }, (_, i) => (i % 5 ? 1 : 0));
       const w = weights(form, features, 9, 4);
-      const whole = await modalityAttention({ h, modalities, features, mask }, w, exec);
+      const whole = await attend({ h, modalities, mask }, w, exec);
       const row = modalities * features;
       for (const r of [0, 1, 33, 69]) {
-        const one = { h: h.subarray(r * row, (r + 1) * row), modalities, features };
-        const alone = await modalityAttention(
+        const one = { h: h.subarray(r * row, (r + 1) * row), modalities };
+        const alone = await attend(
           { ...one, mask: mask.subarray(r * modalities, (r + 1) * modalities) },
           w,
           exec,
@@ -130,7 +146,7 @@ for (const { label, exec } of ways()) {
         turned.set(h.subarray(i * features, (i + 1) * features), to * features);
         turnedMask[to] = mask[i]!;
       }
-      const other = await modalityAttention({ h: turned, modalities, features, mask: turnedMask }, w, exec);
+      const other = await attend({ h: turned, modalities, mask: turnedMask }, w, exec);
       t.true(other.c.every((v, i) => Math.abs(v - whole.c[i]!) < 1e-5));
     }
   });
@@ -140,15 +156,11 @@ for (const { label, exec } of ways()) {
     for (const form of ['feature', 'tanh'] as const) {
       const h = randomF32(2 * 3 * features, 8);
       const w = weights(form, features, 5, 9);
-      const only = await modalityAttention(
-        { h, modalities: 3, features, mask: Uint8Array.of(0, 1, 0, 0, 0, 1) },
-        w,
-        exec,
-      );
+      const only = await attend({ h, modalities: 3, mask: Uint8Array.of(0, 1, 0, 0, 0, 1) }, w, exec);
       t.deepEqual(only.c.slice(0, features), h.slice(features, 2 * features));
       t.deepEqual(only.c.slice(features), h.slice(5 * features));
       h[0] = Number.NaN;
-      const { c } = await modalityAttention({ h, modalities: 3, features }, w, exec);
+      const { c } = await attend({ h, modalities: 3 }, w, exec);
       t.true(Number.isNaN(c[0]));
       t.true(c.subarray(features).every(Number.isFinite));
     }
@@ -157,40 +169,47 @@ for (const { label, exec } of ways()) {
 
 test('an empty batch gives empty results; out is written and returned', async (t) => {
   const w = weights('tanh', 4, 3, 1);
-  const none = await modalityAttention({ h: new Float32Array(0), modalities: 2, features: 4 }, w);
+  const none = await attend({ h: new Float32Array(0), modalities: 2 }, w);
   t.deepEqual([none.c.length, none.alpha.length], [0, 0]);
   const out = { c: new Float32Array(4), alpha: new Float32Array(2) };
-  const result = await modalityAttention({ h: randomF32(8, 1), modalities: 2, features: 4 }, w, { out });
+  const result = await attend({ h: randomF32(8, 1), modalities: 2 }, w, { out });
   t.is(result.c, out.c);
   t.is(result.alpha, out.alpha);
   t.true(out.c.some((v) => v !== 0));
 });
 
+test('a layer serves many calls at a time, and none once disposed of', async (t) => {
+  const features = 33;
+  const layer = await ModalityAttention.create(weights('feature', features, 0, 1));
+  const inputs = Array.from({ length: 20 }, (_, i) => randomF32((1 + i) * 3 * features, i));
+  const alone = [];
+  for (const h of inputs) alone.push(await layer.run({ h, modalities: 3 }));
+  t.deepEqual(await Promise.all(inputs.map((h) => layer.run({ h, modalities: 3 }))), alone);
+  const running = layer.run({ h: inputs[0]!, modalities: 3 });
+  layer.dispose();
+  t.deepEqual(await running, alone[0]);
+  await throwsTyped(t, () => layer.run({ h: inputs[0]!, modalities: 3 }), {
+    name: 'DisposedError',
+    code: 'ERR_DISPOSED',
+  });
+});
+
 test('bad input: typed errors that name the field', async (t) => {
-  const input = { h: new Float32Array(24), modalities: 3, features: 4 };
-  const w = weights('tanh', 4, 3, 1) as ModalityAttentionWeights & { form: 'tanh' };
+  const input = { h: new Float32Array(24), modalities: 3 };
+  const w = weights('tanh', 4, 3, 1) as ModalityAttentionLayer & { form: 'tanh' };
   const f = weights('feature', 4, 0, 1);
   const cases: [() => Promise<unknown>, ExpectedError][] = [
-    [() => modalityAttention({ ...input, h: new Float32Array(23) }, w), { code: 'ERR_SHAPE', field: 'h' }],
-    [() => modalityAttention({ ...input, modalities: 0 }, w), { code: 'ERR_SHAPE', field: 'modalities' }],
-    [() => modalityAttention({ ...input, modalities: 65 }, w), { code: 'ERR_SHAPE', field: 'modalities' }],
-    [() => modalityAttention({ ...input, mask: new Uint8Array(5) }, w), { code: 'ERR_SHAPE', field: 'mask' }],
-    [() => modalityAttention(input, { ...w, W: new Float32Array(11) }), { code: 'ERR_SHAPE', field: 'W' }],
-    [() => modalityAttention(input, { ...w, w: new Float32Array(2) }), { code: 'ERR_SHAPE', field: 'w' }],
-    [() => modalityAttention(input, { ...f, b: new Float32Array(3) }), { code: 'ERR_SHAPE', field: 'b' }],
-    [
-      () => modalityAttention(input, { ...w, form: 'dot' } as never),
-      { code: 'ERR_INPUT_VALUE', field: 'form' },
-    ],
-    [
-      () => modalityAttention({ ...input, h: new Float64Array(24) as never }, w),
-      { code: 'ERR_INPUT_TYPE', field: 'h' },
-    ],
-    [
-      () => modalityAttention(input, w, { out: { c: new Float32Array(7) } }),
-      { code: 'ERR_SHAPE', field: 'out.c' },
-    ],
-    [() => modalityAttention(input, w, { signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' }],
+    [() => attend({ ...input, h: new Float32Array(23) }, w), { code: 'ERR_SHAPE', field: 'h' }],
+    [() => attend({ ...input, modalities: 0 }, w), { code: 'ERR_SHAPE', field: 'modalities' }],
+    [() => attend({ ...input, modalities: 65 }, w), { code: 'ERR_SHAPE', field: 'modalities' }],
+    [() => attend({ ...input, mask: new Uint8Array(5) }, w), { code: 'ERR_SHAPE', field: 'mask' }],
+    [() => attend(input, { ...w, W: new Float32Array(11) }), { code: 'ERR_SHAPE', field: 'W' }],
+    [() => attend(input, { ...w, w: new Float32Array(2) }), { code: 'ERR_SHAPE', field: 'w' }],
+    [() => attend(input, { ...f, b: new Float32Array(3) }), { code: 'ERR_SHAPE', field: 'b' }],
+    [() => attend(input, { ...w, form: 'dot' } as never), { code: 'ERR_INPUT_VALUE', field: 'form' }],
+    [() => attend({ ...input, h: new Float64Array(24) as never }, w), { code: 'ERR_INPUT_TYPE', field: 'h' }],
+    [() => attend(input, w, { out: { c: new Float32Array(7) } }), { code: 'ERR_SHAPE', field: 'out.c' }],
+    [() => attend(input, w, { signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' }],
   ];
   for (const [call, expected] of cases) await throwsTyped(t, call, expected);
 });

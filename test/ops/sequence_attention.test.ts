@@ -1,6 +1,9 @@
 import test from 'ava';
 import {
-  additiveAttention,
+  AdditiveAttention,
+  type AdditiveAttentionInput,
+  type AdditiveAttentionLayer,
+  type AttentionOptions,
   CrossAttention,
   type CrossAttentionInput,
   type CrossAttentionLayer,
@@ -10,6 +13,15 @@ import {
 import { random, randomF32, ways } from '../backends.js';
 import { type ExpectedError, throwsTyped } from '../errors.js';
 import { assertGolden, f32, type GoldenCase, loadGolden, tensorOf } from '../golden.js';
+
+/** Layer made, run once and given back. */
+async function additiveAttention(
+  { dim, W, b, w, ...input }: AdditiveAttentionLayer & AdditiveAttentionInput,
+  options: AttentionOptions = {},
+) {
+  using layer = await AdditiveAttention.create({ dim, W, b, w }, options);
+  return layer.run(input, options);
+}
 
 function softmax(e: number[]): number[] {
   const top = Math.max(...e);

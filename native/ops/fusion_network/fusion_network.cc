@@ -65,9 +65,12 @@ class Builder {
       m.mean = read_.vector(m.dim);
       m.scale = read_.vector(m.dim);
       if (m.pooling == Pooling::kAttention) {
-        m.pooling_W = matrix(m.attention_dim, m.dim);
-        m.pooling_b = read_.vector(m.attention_dim);
-        m.pooling_w = read_.vector(m.attention_dim);
+        AdditiveWeights weights{m.dim, m.attention.k, nullptr, nullptr, nullptr};
+        weights.W = read_.take(weights.k * weights.d);
+        weights.b = read_.take(weights.k);
+        weights.w = read_.take(weights.k);
+        m.attention = additive_prepare(weights, Exec());
+        network_->bytes += static_cast<int64_t>(m.attention.W.bytes());
       }
       fill(m.projection, m.dim);
       if (n.kind == FusionKind::kConcat || n.kind == FusionKind::kHybrid) {
@@ -90,7 +93,7 @@ class Builder {
       m.name = names[i];
       m.dim = read_.width();
       m.pooling = static_cast<Pooling>(read_.integer(0, 2));
-      m.attention_dim = read_.integer(0, 65536);
+      m.attention.k = read_.width();
       m.projection = layer();
       m.column = n.columns;
       n.columns += m.projection.out;
@@ -140,15 +143,23 @@ class Builder {
         low_rank();
         break;
       case FusionKind::kAttention:
-        n.form = parameters_[0] == 0 ? AttentionForm::kFeature : AttentionForm::kTanh;
-        n.attention_dim = n.form == AttentionForm::kFeature ? d : std::max<int64_t>(1, parameters_[1]);
-        n.attention_W = matrix(n.attention_dim, d);
-        n.attention_b = read_.vector(n.attention_dim);
-        if (n.form == AttentionForm::kTanh) n.attention_w = read_.vector(n.attention_dim);
+        attention(d);
         n.fused = d;
         break;
     }
     n.stack = stack(n.fused);
+  }
+
+  void attention(int64_t d) {
+    ModalityAttentionWeights p{};
+    p.form = parameters_[0] == 0 ? AttentionForm::kFeature : AttentionForm::kTanh;
+    p.d = d;
+    p.k = p.form == AttentionForm::kFeature ? d : std::max<int64_t>(1, parameters_[1]);
+    p.W = read_.take(p.k * p.d);
+    p.b = read_.take(p.k);
+    if (p.form == AttentionForm::kTanh) p.w = read_.take(p.k);
+    network_->attention = modality_attention_prepare(p, Exec());
+    network_->bytes += static_cast<int64_t>(network_->attention.W.bytes());
   }
 
   FusionDims dims(int most) const {

@@ -53,10 +53,8 @@ struct NetworkModality {
   std::string name;
   int64_t dim = 0, column = 0;  // column of h_m in a row of all h
   Pooling pooling = Pooling::kNone;
-  int64_t attention_dim = 0;
   std::vector<float> mean, scale;
-  PackedMatrix pooling_W;
-  std::vector<float> pooling_b, pooling_w;
+  AdditiveAttention attention;  // over time, where that is the pooling
   NetworkLayer projection;
   std::vector<float> absent;
   NetworkStack late;
@@ -74,11 +72,7 @@ struct FusionNetwork {
   float gate = 0.f;
   TensorFusion tensor;
   LowRankFusion low_rank;
-  // attention
-  AttentionForm form = AttentionForm::kTanh;
-  int64_t attention_dim = 0;
-  PackedMatrix attention_W;
-  std::vector<float> attention_b, attention_w;
+  ModalityAttention attention;
   int64_t bytes = 0;
 
   bool multiplies() const { return kind == FusionKind::kTensor || kind == FusionKind::kLowRank; }

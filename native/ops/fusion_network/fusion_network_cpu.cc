@@ -32,16 +32,6 @@ struct Buffers {
   float* y;                // (rows, outputs)
 };
 
-ModalityAttentionRows attention_rows(const FusionNetwork& n) {
-  return {n.form,
-          static_cast<int64_t>(n.modalities.size()),
-          n.fused,
-          n.attention_dim,
-          &n.attention_W,
-          n.attention_b.data(),
-          n.attention_w.data()};
-}
-
 // Sets the pointers and returns the floats they take.
 size_t cut(const FusionNetwork& n, const FusionNetworkParams& p, int64_t rows, float* base, Buffers& b) {
   size_t total = 0;
@@ -61,7 +51,7 @@ size_t cut(const FusionNetwork& n, const FusionNetworkParams& p, int64_t rows, f
     longest = std::max(longest, block);
     if (m.pooling != Pooling::kAttention) continue;
     steps = std::max(steps, block * m.dim);
-    hidden = std::max(hidden, kAdditiveBlock * m.attention_dim);
+    hidden = std::max(hidden, static_cast<int64_t>(additive_scratch(m.attention)));
   }
   b.x = take(rows * dim);
   b.z = take(rows * out);
@@ -70,10 +60,10 @@ size_t cut(const FusionNetwork& n, const FusionNetworkParams& p, int64_t rows, f
   b.scores = take(longest);
   b.pooling = take(hidden);
   b.weights = take(n.has_weights() ? rows * count : 0);
-  const bool feature = n.kind == FusionKind::kAttention && n.form == AttentionForm::kFeature;
+  const bool feature = n.kind == FusionKind::kAttention && n.attention.form == AttentionForm::kFeature;
   b.feature_weights = take(feature && p.modality_weights ? rows * n.columns : 0);
   b.fusion = take(n.kind == FusionKind::kAttention
-                      ? static_cast<int64_t>(modality_attention_scratch(attention_rows(n), rows))
+                      ? static_cast<int64_t>(modality_attention_scratch(n.attention, rows, count))
                       : 0);
   b.fused = take(rows * n.fused);
   b.layers[0] = take(rows * n.widest);
@@ -172,7 +162,6 @@ class Task {
   // As gather, for attention over time: the steps of several rows are scored in one product.
   int64_t gather_attended(const NetworkModality& m, int64_t i) {
     const NetworkInput& input = p_.inputs[i];
-    const AdditiveRows plan{m.dim, m.attention_dim, &m.pooling_W, m.pooling_b.data(), m.pooling_w.data()};
     int64_t n = 0, r = 0;
     while (r < rows_) {
       int64_t steps = 0, waiting = 0;
@@ -190,7 +179,7 @@ class Task {
         steps += length;
         rows[waiting++] = r;
       }
-      additive_scores(plan, steps, b_.steps, b_.scores, b_.pooling, exec_);
+      additive_scores(m.attention, steps, b_.steps, b_.scores, b_.pooling, exec_);
       float* scores = b_.scores;
       const float* x = b_.steps;
       for (int64_t j = 0; j < waiting; ++j) {
@@ -307,9 +296,10 @@ class Task {
 
   void attend() {
     const int64_t d = n_.fused;
-    const bool feature = n_.form == AttentionForm::kFeature;
+    const bool feature = n_.attention.form == AttentionForm::kFeature;
     float* const weights = !feature ? b_.weights : p_.modality_weights ? b_.feature_weights : nullptr;
-    modality_attention_rows(attention_rows(n_), rows_, b_.h, present(0), b_.fused, weights, b_.fusion, exec_);
+    modality_attention_rows(n_.attention, rows_, count(), b_.h, present(0), b_.fused, weights, b_.fusion,
+                            exec_);
     for (int64_t j = 0; feature && weights && j < rows_ * count(); ++j) {
       b_.weights[j] = simd_.sum(d, weights + j * d) / static_cast<float>(d);
     }

@@ -11,6 +11,7 @@
 // Bahdanau et al. 2015 (tanh); the per-feature gate is its form without the reduction.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "../../core/exec.h"
 #include "../../core/gemm/gemm.h"
@@ -20,34 +21,40 @@ namespace cinefuse {
 enum class AttentionForm : int { kFeature = 0, kTanh = 1 };
 constexpr int kMaxAttendedModalities = 64;
 
-struct ModalityAttentionParams {
+struct ModalityAttentionWeights {
   AttentionForm form;
-  int64_t batch, modalities, d, k;
+  int64_t d, k;
+  const float *W, *b, *w;  // w: null for `feature`
+};
+
+// Made ready once. Immutable: any number of calls may run on it at a time.
+struct ModalityAttention {
+  AttentionForm form = AttentionForm::kTanh;
+  int64_t d = 0, k = 0;
+  PackedMatrix W;
+  std::vector<float> b, w;
+};
+
+struct ModalityAttentionParams {
+  int64_t batch, modalities;
   const float* h;
   const uint8_t* mask;
-  const float *W, *b, *w;
   float* c;
   float* alpha;
 };
 
-// Lengths of the arrays as they came, for the check.
-struct ModalityAttentionSizes {
-  size_t h, mask, W, b, w;
-};
+void modality_attention_check(const ModalityAttentionWeights& weights, size_t W, size_t b, size_t w);
+ModalityAttention modality_attention_prepare(const ModalityAttentionWeights& weights, const Exec& exec);
+void modality_attention_check_rows(const ModalityAttention& layer, const ModalityAttentionParams& params,
+                                   size_t h, size_t mask);
+void modality_attention(const ModalityAttention& layer, const ModalityAttentionParams& params,
+                        const Exec& exec);
 
-void modality_attention_check(const ModalityAttentionParams& params, const ModalityAttentionSizes& sizes);
-void modality_attention(const ModalityAttentionParams& params, const Exec& exec);
-
-// The same for some rows on the calling thread, with W packed beforehand: for operators that contain this
-// one.
-struct ModalityAttentionRows {
-  AttentionForm form;
-  int64_t modalities, d, k;
-  const PackedMatrix* W;
-  const float *b, *w;
-};
-size_t modality_attention_scratch(const ModalityAttentionRows& p, int64_t rows);  // floats
-void modality_attention_rows(const ModalityAttentionRows& p, int64_t rows, const float* h,
+// Some rows on the calling thread (the product shares itself out when exec has threads), with scratch memory
+// from outside: for operators that contain this one. alpha may be null.
+size_t modality_attention_scratch(const ModalityAttention& layer, int64_t rows,
+                                  int64_t modalities);  // floats
+void modality_attention_rows(const ModalityAttention& layer, int64_t rows, int64_t modalities, const float* h,
                              const uint8_t* mask, float* c, float* alpha, float* scratch, const Exec& exec);
 
 }  // namespace cinefuse

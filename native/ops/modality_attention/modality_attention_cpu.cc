@@ -14,10 +14,10 @@ constexpr int kScratch = 0;
 bool is_present(const uint8_t* mask, int64_t i) { return !mask || mask[i] != 0; }
 
 // Scratch: differences to the first present vector, then their products with W.
-void feature_rows(const ModalityAttentionRows& p, int64_t rows, const float* h, const uint8_t* mask, float* c,
-                  float* alpha, float* scratch, const Exec& exec) {
+void feature_rows(const ModalityAttention& p, int64_t rows, int64_t m, const float* h, const uint8_t* mask,
+                  float* c, float* alpha, float* scratch, const Exec& exec) {
   const AttendSimd& simd = attend_simd(exec.isa);
-  const int64_t m = p.modalities, d = p.d;
+  const int64_t d = p.d;
   float* const differences = scratch;
   float* const scores = differences + rows * (m - 1) * d;
   int64_t others = 0;
@@ -33,7 +33,7 @@ void feature_rows(const ModalityAttentionRows& p, int64_t rows, const float* h, 
       }
     }
   }
-  gemm(exec, others, {differences, d}, *p.W, {}, scores, d);
+  gemm(exec, others, {differences, d}, p.W, {}, scores, d);
   float* score = scores;
   for (int64_t r = 0; r < rows; ++r) {
     const float* from[kMaxAttendedModalities];
@@ -61,10 +61,10 @@ void feature_rows(const ModalityAttentionRows& p, int64_t rows, const float* h, 
 }
 
 // Scratch: the present vectors, one after the other (unless all are), then W h + b, then a row of weights.
-void tanh_rows(const ModalityAttentionRows& p, int64_t rows, const float* h, const uint8_t* mask, float* c,
-               float* alpha, float* scratch, const Exec& exec) {
+void tanh_rows(const ModalityAttention& p, int64_t rows, int64_t m, const float* h, const uint8_t* mask,
+               float* c, float* alpha, float* scratch, const Exec& exec) {
   const AttendSimd& simd = attend_simd(exec.isa);
-  const int64_t m = p.modalities, d = p.d, k = p.k;
+  const int64_t d = p.d, k = p.k;
   float* const gathered = scratch;
   float* const hidden = gathered + rows * m * d;
   float* const scores = hidden + rows * m * k;
@@ -81,8 +81,8 @@ void tanh_rows(const ModalityAttentionRows& p, int64_t rows, const float* h, con
     }
     x = gathered;
   }
-  gemm(exec, present, {x, d}, *p.W, {p.b}, hidden, k);
-  simd.tanh_scores(present, k, p.w, hidden, k, scores);
+  gemm(exec, present, {x, d}, p.W, {p.b.data()}, hidden, k);
+  simd.tanh_scores(present, k, p.w.data(), hidden, k, scores);
   const float* score = scores;
   for (int64_t r = 0; r < rows; ++r) {
     const uint8_t* row_mask = mask ? mask + r * m : nullptr;
@@ -95,33 +95,33 @@ void tanh_rows(const ModalityAttentionRows& p, int64_t rows, const float* h, con
 
 }  // namespace
 
-size_t modality_attention_scratch(const ModalityAttentionRows& p, int64_t rows) {
-  const int64_t vectors = rows * p.modalities;
-  return static_cast<size_t>(p.form == AttentionForm::kFeature ? 2 * vectors * p.d
-                                                               : vectors * (p.d + p.k + 1) + p.modalities);
+size_t modality_attention_scratch(const ModalityAttention& layer, int64_t rows, int64_t modalities) {
+  const int64_t vectors = rows * modalities;
+  return static_cast<size_t>(layer.form == AttentionForm::kFeature
+                                 ? 2 * vectors * layer.d
+                                 : vectors * (layer.d + layer.k + 1) + modalities);
 }
 
-void modality_attention_rows(const ModalityAttentionRows& p, int64_t rows, const float* h,
+void modality_attention_rows(const ModalityAttention& layer, int64_t rows, int64_t modalities, const float* h,
                              const uint8_t* mask, float* c, float* alpha, float* scratch, const Exec& exec) {
-  (p.form == AttentionForm::kFeature ? feature_rows : tanh_rows)(p, rows, h, mask, c, alpha, scratch, exec);
+  const auto run = layer.form == AttentionForm::kFeature ? feature_rows : tanh_rows;
+  run(layer, rows, modalities, h, mask, c, alpha, scratch, exec);
 }
 
-void modality_attention_cpu(const ModalityAttentionParams& p, const Exec& exec) {
-  const PackedMatrix W = PackedMatrix::pack(exec, p.W, p.k, p.d);
-  const ModalityAttentionRows plan{p.form, p.modalities, p.d, p.k, &W, p.b, p.w};
-  const int64_t rows_a_task =
-      std::max<int64_t>(1, std::min(kRowsATask, (p.batch + exec.threads - 1) / exec.threads));
+void modality_attention_cpu(const ModalityAttention& layer, const ModalityAttentionParams& p,
+                            const Exec& exec) {
+  const int64_t m = p.modalities, d = layer.d;
+  const int64_t rows_a_task = std::clamp<int64_t>((p.batch + exec.threads - 1) / exec.threads, 1, kRowsATask);
   const int64_t tasks = (p.batch + rows_a_task - 1) / rows_a_task;
-  const int64_t weights_a_row = p.form == AttentionForm::kFeature ? p.modalities * p.d : p.modalities;
+  const int64_t weights_a_row = layer.form == AttentionForm::kFeature ? m * d : m;
   Exec inner = exec;
   if (tasks > 1) inner.threads = 1;
   parallel_for(exec, static_cast<int>(tasks), [&](int task) {
     const int64_t first = task * rows_a_task;
     const int64_t rows = std::min(rows_a_task, p.batch - first);
-    modality_attention_rows(plan, rows, p.h + first * p.modalities * p.d,
-                            p.mask ? p.mask + first * p.modalities : nullptr, p.c + first * p.d,
-                            p.alpha + first * weights_a_row,
-                            thread_scratch(kScratch, modality_attention_scratch(plan, rows)), inner);
+    float* const scratch = thread_scratch(kScratch, modality_attention_scratch(layer, rows, m));
+    modality_attention_rows(layer, rows, m, p.h + first * m * d, p.mask ? p.mask + first * m : nullptr,
+                            p.c + first * d, p.alpha + first * weights_a_row, scratch, inner);
   });
 }
 

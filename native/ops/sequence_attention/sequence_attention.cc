@@ -33,7 +33,7 @@ void require_finite(float x, const char* field) {
 }  // namespace
 
 void temporal_cpu(const TemporalParams& params, const Exec& exec);
-void additive_cpu(const AdditiveParams& params, const Exec& exec);
+void additive_cpu(const AdditiveAttention& layer, const AdditiveParams& params, const Exec& exec);
 void spatial_cpu(const SpatialParams& params, const Exec& exec);
 void cross_cpu(const CrossAttention& layer, const CrossParams& params, const Exec& exec);
 
@@ -49,15 +49,28 @@ void temporal_check(const TemporalParams& p, size_t q, size_t keys, size_t value
   require_lengths(p.lengths, lengths, p.batch, p.steps);
 }
 
-void additive_check(const AdditiveParams& p, size_t x, size_t W, size_t b, size_t w, size_t lengths) {
-  require_size(p.batch, 0, "batch");
-  require_size(p.steps, 1, "steps");
+void additive_check(const AdditiveWeights& p, size_t W, size_t b, size_t w) {
   require_size(p.d, 1, "dim");
-  require_size(p.k, 1, "k");
-  require_length(x, p.batch * p.steps * p.d, "x", "(batch, steps, dim)");
+  require_size(p.k, 1, "w");
   require_length(W, p.k * p.d, "W", "(k, dim)");
   require_length(b, p.k, "b", "(k)");
   require_length(w, p.k, "w", "(k)");
+}
+
+AdditiveAttention additive_prepare(const AdditiveWeights& p, const Exec& exec) {
+  AdditiveAttention layer;
+  layer.d = p.d;
+  layer.k = p.k;
+  layer.W = PackedMatrix::pack(exec, p.W, p.k, p.d);
+  layer.b.assign(p.b, p.b + p.k);
+  layer.w.assign(p.w, p.w + p.k);
+  return layer;
+}
+
+void additive_check_rows(const AdditiveAttention& layer, const AdditiveParams& p, size_t x, size_t lengths) {
+  require_size(p.batch, 0, "batch");
+  require_size(p.steps, 1, "steps");
+  require_length(x, p.batch * p.steps * layer.d, "x", "(batch, steps, dim)");
   require_lengths(p.lengths, lengths, p.batch, p.steps);
 }
 
@@ -123,7 +136,9 @@ void cross_check_rows(const CrossAttention& layer, const CrossParams& p, size_t 
 }
 
 void temporal(const TemporalParams& params, const Exec& exec) { temporal_cpu(params, exec); }
-void additive(const AdditiveParams& params, const Exec& exec) { additive_cpu(params, exec); }
+void additive(const AdditiveAttention& layer, const AdditiveParams& params, const Exec& exec) {
+  additive_cpu(layer, params, exec);
+}
 void spatial(const SpatialParams& params, const Exec& exec) { spatial_cpu(params, exec); }
 void cross(const CrossAttention& layer, const CrossParams& params, const Exec& exec) {
   cross_cpu(layer, params, exec);

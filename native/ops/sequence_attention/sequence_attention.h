@@ -32,15 +32,39 @@ struct TemporalParams {
 void temporal_check(const TemporalParams& p, size_t q, size_t keys, size_t values, size_t lengths);
 void temporal(const TemporalParams& params, const Exec& exec);
 
-// x (batch, steps, d), W (k, d), b (k), w (k) -> c (batch, d), alpha (batch, steps)
+// The weights of `additive`: W (k, d), b (k), w (k).
+struct AdditiveWeights {
+  int64_t d, k;
+  const float *W, *b, *w;
+};
+
+// Made ready once. Immutable: any number of calls may run on it at a time.
+struct AdditiveAttention {
+  int64_t d = 0, k = 0;
+  PackedMatrix W;
+  std::vector<float> b, w;
+};
+
+// x (batch, steps, d) -> c (batch, d), alpha (batch, steps)
 struct AdditiveParams {
-  int64_t batch, steps, d, k;
-  const float *x, *W, *b, *w;
+  int64_t batch, steps;
+  const float* x;
   const int32_t* lengths;
   float *c, *alpha;
 };
-void additive_check(const AdditiveParams& p, size_t x, size_t W, size_t b, size_t w, size_t lengths);
-void additive(const AdditiveParams& params, const Exec& exec);
+void additive_check(const AdditiveWeights& weights, size_t W, size_t b, size_t w);
+AdditiveAttention additive_prepare(const AdditiveWeights& weights, const Exec& exec);
+void additive_check_rows(const AdditiveAttention& layer, const AdditiveParams& p, size_t x, size_t lengths);
+void additive(const AdditiveAttention& layer, const AdditiveParams& params, const Exec& exec);
+
+// Scores of n vectors, x (n, d), on the calling thread: for operators that contain this one.
+// e[t] = w . tanh(W x_t + b)
+constexpr int64_t kAdditiveBlock = 64;
+inline size_t additive_scratch(const AdditiveAttention& layer) {
+  return static_cast<size_t>(kAdditiveBlock * layer.k);
+}
+void additive_scores(const AdditiveAttention& layer, int64_t n, const float* x, float* e, float* scratch,
+                     const Exec& exec);
 
 // x (batch, channels, positions), query (batch, channels) or (channels) -> c (batch, channels),
 // alpha (batch, positions)
@@ -85,17 +109,5 @@ CrossAttention cross_prepare(const CrossWeights& weights, const Exec& exec);
 void cross_check_rows(const CrossAttention& layer, const CrossParams& p, size_t x, size_t ctx,
                       size_t present);
 void cross(const CrossAttention& layer, const CrossParams& params, const Exec& exec);
-
-// Scores of n vectors on the calling thread, with W packed beforehand: for operators that contain this one.
-// e[t] = w . tanh(W x_t + b), x (n, d)
-struct AdditiveRows {
-  int64_t d, k;
-  const PackedMatrix* W;
-  const float *b, *w;
-};
-constexpr int64_t kAdditiveBlock = 64;
-inline size_t additive_scratch(const AdditiveRows& p) { return static_cast<size_t>(kAdditiveBlock * p.k); }
-void additive_scores(const AdditiveRows& p, int64_t n, const float* x, float* e, float* scratch,
-                     const Exec& exec);
 
 }  // namespace cinefuse

@@ -45,28 +45,27 @@ void temporal_cpu(const TemporalParams& p, const Exec& exec) {
   });
 }
 
-void additive_scores(const AdditiveRows& p, int64_t n, const float* x, float* e, float* scratch,
+void additive_scores(const AdditiveAttention& layer, int64_t n, const float* x, float* e, float* scratch,
                      const Exec& exec) {
   for (int64_t t = 0; t < n; t += kAdditiveBlock) {
     const int64_t rows = std::min(kAdditiveBlock, n - t);
-    gemm(exec, rows, {x + t * p.d, p.d}, *p.W, {p.b}, scratch, p.k);
-    attend_simd(exec.isa).tanh_scores(rows, p.k, p.w, scratch, p.k, e + t);
+    gemm(exec, rows, {x + t * layer.d, layer.d}, layer.W, {layer.b.data()}, scratch, layer.k);
+    attend_simd(exec.isa).tanh_scores(rows, layer.k, layer.w.data(), scratch, layer.k, e + t);
   }
 }
 
-void additive_cpu(const AdditiveParams& p, const Exec& exec) {
+void additive_cpu(const AdditiveAttention& layer, const AdditiveParams& p, const Exec& exec) {
   const AttendSimd& simd = attend_simd(exec.isa);
-  const PackedMatrix W = PackedMatrix::pack(exec, p.W, p.k, p.d);
-  const AdditiveRows plan{p.d, p.k, &W, p.b, p.w};
+  const int64_t d = layer.d;
   const Exec single = one_thread(exec);
-  for_rows(exec, p.batch, p.steps * p.d * std::min<int64_t>(p.k, 64), [&](int64_t r) {
+  for_rows(exec, p.batch, p.steps * d * std::min<int64_t>(layer.k, 64), [&](int64_t r) {
     const int64_t length = p.lengths ? p.lengths[r] : p.steps;
-    const float* const x = p.x + r * p.steps * p.d;
+    const float* const x = p.x + r * p.steps * d;
     float* const alpha = p.alpha + r * p.steps;
-    additive_scores(plan, length, x, alpha, thread_scratch(kScratch, additive_scratch(plan)), single);
+    additive_scores(layer, length, x, alpha, thread_scratch(kScratch, additive_scratch(layer)), single);
     simd.softmax(length, nullptr, alpha);
     zero(alpha + length, p.steps - length);
-    simd.weighted_sum(length, p.d, alpha, x, p.d, p.c + r * p.d);
+    simd.weighted_sum(length, d, alpha, x, d, p.c + r * d);
   });
 }
 

@@ -4,6 +4,7 @@
 namespace cinefuse {
 namespace {
 
+const HandleTag kAdditiveTag = {"AdditiveAttention"};
 const HandleTag kCrossTag = {"CrossAttention"};
 
 size_t elements(int64_t a, int64_t b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
@@ -34,28 +35,42 @@ Napi::Value temporal_attention_node(const Napi::CallbackInfo& info) {
   return call.run([p](const Exec& exec) { temporal(p, exec); });
 }
 
-// additiveAttention(exec, cancel, batch, steps, dim, x, W, b, w, lengths?, outC?, outAlpha?) -> [c, alpha]
-Napi::Value additive_attention_node(const Napi::CallbackInfo& info) {
+// additiveAttentionPrepare(exec, cancel, dim, W, b, w) -> handle
+Napi::Value additive_attention_prepare_node(const Napi::CallbackInfo& info) {
   Call call(info);
-  AdditiveParams p{};
-  p.batch = call.integer(2, "batch");
-  p.steps = call.integer(3, "steps");
-  p.d = call.integer(4, "dim");
-  const Span<const float> x = call.f32(5, "x");
-  const Span<const float> W = call.f32(6, "W");
-  const Span<const float> b = call.f32(7, "b");
-  const Span<const float> w = call.f32(8, "w");
-  const Span<const int32_t> lengths = call.i32_optional(9, "lengths");
+  AdditiveWeights p{};
+  p.d = call.integer(2, "dim");
+  const Span<const float> W = call.f32(3, "W");
+  const Span<const float> b = call.f32(4, "b");
+  const Span<const float> w = call.f32(5, "w");
   p.k = static_cast<int64_t>(w.size);
-  p.x = x.data;
   p.W = W.data;
   p.b = b.data;
   p.w = w.data;
+  additive_check(p, W.size, b.size, w.size);
+  const auto layer = std::make_shared<AdditiveAttention>();
+  return call.run([=](const Exec& exec) { *layer = additive_prepare(p, exec); },
+                  [=](Napi::Env env) {
+                    return make_handle(env, kAdditiveTag, layer, static_cast<int64_t>(layer->W.bytes()));
+                  });
+}
+
+// additiveAttentionRun(exec, cancel, handle, batch, steps, x, lengths?, outC?, outAlpha?) -> [c, alpha]
+Napi::Value additive_attention_run_node(const Napi::CallbackInfo& info) {
+  Call call(info);
+  const auto layer = open_handle<AdditiveAttention>(call.argument(2), kAdditiveTag, "handle");
+  AdditiveParams p{};
+  p.batch = call.integer(3, "batch");
+  p.steps = call.integer(4, "steps");
+  const Span<const float> x = call.f32(5, "x");
+  const Span<const int32_t> lengths = call.i32_optional(6, "lengths");
+  p.x = x.data;
   p.lengths = lengths.data;
-  additive_check(p, x.size, W.size, b.size, w.size, lengths.size);
-  p.c = call.out_f32(10, "out.c", elements(p.batch, p.d)).data;
-  p.alpha = call.out_f32(11, "out.alpha", elements(p.batch, p.steps)).data;
-  return call.run([p](const Exec& exec) { additive(p, exec); });
+  additive_check_rows(*layer, p, x.size, lengths.size);
+  p.c = call.out_f32(7, "out.c", elements(p.batch, layer->d)).data;
+  p.alpha = call.out_f32(8, "out.alpha", elements(p.batch, p.steps)).data;
+  call.keep(layer);
+  return call.run([p, l = layer.get()](const Exec& exec) { additive(*l, p, exec); });
 }
 
 // spatialAttention(exec, cancel, batch, channels, positions, queryPerRow, scale, bias, x, query, outC?,

@@ -62,7 +62,7 @@ export class FilmSources {
       this.#thread.detectLanguage(text.sample, { signal: this.#options.signal }),
     );
     if (!('sample' in guess)) return guess;
-    if (coversLanguage(covered, guess.sample)) return text;
+    if (coversLanguage(covered, guess.sample, true)) return text;
     const unused = `it seems to be in ${languageName(guess.sample.language)}; ${job.encoder} reads ${covered.map(languageName).join(', ')}`;
     return { unused };
   }

@@ -6,6 +6,8 @@ export interface LanguageGuess {
   confidence: number;
   /** The main script by its Unicode name, or 'none'. */
   script: string;
+  /** Letters looked at; ideographs and syllables count for 2.5. */
+  letters: number;
   /** The best languages first, at most 5, with scores in 0..1 that compare only with each other. */
   candidates: { language: string; score: number }[];
 }
@@ -44,15 +46,20 @@ const FULL_CONFIDENCE_LEAD = 0.1;
 
 /** Shares of the scripts among the letters of a text (ideographs count for 2.5), largest first; empty without letters. */
 export function scriptShares(text: string): { script: string; share: number }[] {
+  return countScripts(text).shares;
+}
+
+function countScripts(text: string): { letters: number; shares: { script: string; share: number }[] } {
   const weights = SCRIPT_PATTERNS.map(([script, pattern]) => {
     const count = text.match(pattern)?.length ?? 0;
     return { script, weight: count * (SYLLABIC.has(script) ? LETTERS_PER_SYLLABLE : 1) };
   });
   const total = weights.reduce((sum, { weight }) => sum + weight, 0);
-  return weights
+  const shares = weights
     .filter(({ weight }) => weight > 0)
     .map(({ script, weight }) => ({ script, share: weight / total }))
     .sort((a, b) => b.share - a.share);
+  return { letters: total, shares };
 }
 
 /**
@@ -67,9 +74,11 @@ export function scriptShares(text: string): { script: string; share: number }[] 
  */
 export async function detectLanguage(text: string): Promise<LanguageGuess> {
   const sample = sampleOf(text);
-  const shares = scriptShares(sample);
+  const { letters, shares } = countScripts(sample);
   const main = shares[0];
-  if (main === undefined) return { language: 'und', confidence: 0, script: 'none', candidates: [] };
+  if (main === undefined) {
+    return { language: 'und', confidence: 0, script: 'none', letters, candidates: [] };
+  }
   const share = (script: string) => shares.find((other) => other.script === script)?.share ?? 0;
   const kana = share('Hiragana') + share('Katakana');
   const eastAsian = kana + share('Han');
@@ -77,17 +86,20 @@ export async function detectLanguage(text: string): Promise<LanguageGuess> {
     // Chinese texts quote a kana word now and then; Japanese prose is at least a fifth kana.
     const language = kana > 0.1 * eastAsian ? 'ja' : 'zh';
     const script = kana > share('Han') ? 'Hiragana' : 'Han';
-    return { language, confidence: eastAsian, script, candidates: [{ language, score: eastAsian }] };
+    return { language, confidence: eastAsian, script, letters, candidates: [{ language, score: eastAsian }] };
   }
   const only = SCRIPT_LANGUAGE[main.script];
   if (only !== undefined) {
     const candidates = [{ language: only, score: main.share }];
-    return { language: only, confidence: main.share, script: main.script, candidates };
+    return { language: only, confidence: main.share, script: main.script, letters, candidates };
   }
-  return { script: main.script, ...(await detectByStatistics(sample, main.share)) };
+  return { script: main.script, letters, ...(await detectByStatistics(sample, main.share)) };
 }
 
-async function detectByStatistics(sample: string, share: number): Promise<Omit<LanguageGuess, 'script'>> {
+async function detectByStatistics(
+  sample: string,
+  share: number,
+): Promise<Omit<LanguageGuess, 'script' | 'letters'>> {
   const { eld } = await import('eld/extrasmall');
   const candidates = Object.entries(eld.detect(sample).getScores())
     .map(([language, score]) => ({ language, score }))
@@ -106,15 +118,41 @@ async function detectByStatistics(sample: string, share: number): Promise<Omit<L
 /** How far a covered language may be behind the best one for a text to count as covered: short texts are close calls. */
 const CLOSE_CALL = 0.05;
 
-/** Whether an encoder of these languages may read the text: one of them is the best guess, or nearly. */
-export function coversLanguage(languages: readonly string[] | 'any', guess: LanguageGuess): boolean {
+/** Under so many letters the statistics of a shared script say little: film titles come out as any language. */
+const TOO_SHORT = 40;
+
+/**
+ * Whether an encoder of these languages may read the text: one of them is the best guess, or nearly.
+ *
+ * @param shortByScript  of a text under 40 letters ask no more than that its script is one of a covered language
+ */
+export function coversLanguage(
+  languages: readonly string[] | 'any',
+  guess: LanguageGuess,
+  shortByScript = false,
+): boolean {
   if (languages === 'any') return true;
   const best = guess.candidates[0];
   // Digits and signs only: no language is wrong for them, and the share of unknown ids still judges.
   if (best === undefined) return true;
+  if (shortByScript && guess.letters < TOO_SHORT && SHARED_SCRIPTS.includes(guess.script)) {
+    return languages.some((language) => scriptOf(language) === guess.script);
+  }
   return guess.candidates.some(
     ({ language, score }) => languages.includes(language) && score >= best.score - CLOSE_CALL,
   );
+}
+
+const SCRIPT_NAMES: Record<string, string> = {
+  Latn: 'Latin',
+  Cyrl: 'Cyrillic',
+  Arab: 'Arabic',
+  Deva: 'Devanagari',
+};
+
+/** The script that a language is mostly written in, by its Unicode name; undefined for those that share none. */
+function scriptOf(language: string): string | undefined {
+  return SCRIPT_NAMES[new Intl.Locale(language).maximize().script ?? ''];
 }
 
 function sampleOf(text: string): string {

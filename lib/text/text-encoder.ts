@@ -203,7 +203,7 @@ function checkCoverage(
   { language, unknownShare, spans }: PreparedText,
   field: string,
 ): void {
-  if (!coversLanguage(languages, language)) {
+  if (!coversLanguage(languages, language, true)) {
     throw new InputError('ERR_INPUT_LANGUAGE', {
       field,
       expected: `text in ${(languages as string[]).join(', ')}, which is what encoder ${name} reads,`,

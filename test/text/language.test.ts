@@ -39,7 +39,7 @@ for (const [text, language, script] of TEXTS) {
 test('nothing to tell from', async (t) => {
   for (const text of ['', ' \n', '1984 — 2001!', '🎬🎬']) {
     const guess = await detectLanguage(text);
-    t.deepEqual(guess, { language: 'und', confidence: 0, script: 'none', candidates: [] }, text);
+    t.deepEqual(guess, { language: 'und', confidence: 0, script: 'none', letters: 0, candidates: [] }, text);
     t.true(coversLanguage(['en'], guess));
   }
 });
@@ -79,4 +79,17 @@ test('the text thread answers the same, can be cancelled and disposed', async (t
   await t.throwsAsync(thread.detectLanguage('x', { signal: AbortSignal.abort() }), { name: 'AbortError' });
   await thread.dispose();
   await t.throwsAsync(thread.detectLanguage('x'), { code: 'ERR_DISPOSED' });
+});
+
+test('a short text needs only the script of a covered language; a long one its letters', async (t) => {
+  for (const title of ['Birdman', 'Miss Congeniality', 'Flashdance', 'Norma Rae', 'Chocolat', '12']) {
+    t.true(coversLanguage(['en'], await detectLanguage(title), true), title);
+  }
+  for (const title of ['霸王别姬', 'Сталкер', 'ドライブ・マイ・カー']) {
+    t.false(coversLanguage(['en'], await detectLanguage(title), true), title);
+  }
+  t.true(coversLanguage(['ru'], await detectLanguage('Сталкер'), true));
+  const french = 'Un acteur vieillissant retrouve sa famille à Paris pour un dernier repas avant la fin.';
+  t.false(coversLanguage(['en'], await detectLanguage(french), true));
+  t.false(coversLanguage(['en'], await detectLanguage('Ce film est une merveille'), false));
 });

@@ -16,7 +16,7 @@ const BELONGS = [
   [/^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/, 'what npm shows'],
   [/^dist\/lib\/.+\.(js|d\.ts)$/, 'compiled library with its types'],
   [/^native\/.+\.(cc|h|inl|json)$/, 'sources of the addon'],
-  [/^(binding\.gyp|scripts\/(install|sources)\.mjs)$/, 'what builds the addon'],
+  [/^(binding\.gyp|CMakeLists\.txt|scripts\/(install|sources)\.mjs)$/, 'what builds the addon'],
   [/^models\/default\/.+/, 'default bundle'],
   [/^examples\/(the-lighthouse-keeper\/.+|films\.csv)$/, 'example film'],
   [/^docs\/.+\.md$/, 'documentation'],

@@ -30,8 +30,8 @@ function turningBeam(x, y, turn, reach) {
   const across = Math.cos(turn);
   const towards = Math.max(0, Math.sin(turn)) ** 8;
   const cone = (direction, opacity, spread) =>
-    `<path d="M${x} ${y - 0.7}L${x + direction * reach} ${y - spread}V${y + spread}L${x} ${y + 0.7}Z" fill="#ffe2a0" opacity="${opacity}" filter="url(#b2)"/>`;
-  return `<g style="mix-blend-mode:screen">${cone(across, 0.18 + 0.3 * Math.abs(across), 16)}${cone(-across, 0.1 + 0.15 * Math.abs(across), 13)}
+    `<path d="M${x} ${y - 0.7}L${x + direction * reach} ${y - spread}V${y + spread}L${x} ${y + 0.7}Z" fill="url(#beam-${direction < 0 ? 'left' : 'right'})" opacity="${opacity}" filter="url(#b2)"/>`;
+  return `<g style="mix-blend-mode:screen">${cone(across, 0.25 + 0.5 * Math.abs(across), 18)}${cone(-across, 0.15 + 0.3 * Math.abs(across), 15)}
     <circle cx="${x}" cy="${y}" r="${12 + 90 * towards}" fill="url(#flare)" opacity="${0.7 + 0.3 * towards}"/>
     <path d="M${x - 90 * towards} ${y}H${x + 90 * towards}" stroke="#fff3cf" stroke-width="1.2" opacity="${towards}" filter="url(#b2)"/></g>`;
 }
@@ -56,7 +56,20 @@ function bay(t) {
       [0.6, '#184955'],
       [0.67, '#6b978b'],
       [0.68, '#b59c70'],
-    ]),
+    ]) +
+      ['left', 'right']
+        .map((side) => {
+          const stops = [
+            [0, '#fff0c8'],
+            [1, '#ffe2a0', 0],
+          ];
+          return gradient(
+            `beam-${side}`,
+            side === 'right' ? stops : stops.map(([at, ...rest]) => [1 - at, ...rest]).reverse(),
+            false,
+          );
+        })
+        .join(''),
   );
 }
 

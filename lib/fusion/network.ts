@@ -106,8 +106,8 @@ export class FusionNetwork extends Prepared {
    *
    * @param weights  those that `weightShapes(spec)` lists; others are passed over
    * @param exec     where and how `create` runs
-   * @throws BundleError ERR_BUNDLE_FORMAT  a spec that does not hold what it should; a weight missing or not finite
-   * @throws BundleError ERR_BUNDLE_SHAPE   a weight of another shape, naming it and both shapes
+   * @throws BundleError ERR_BUNDLE_FORMAT  a spec that does not hold what it should; a weight that is not float32 or not finite
+   * @throws BundleError ERR_BUNDLE_SHAPE   a weight missing or of another shape, naming it and both shapes
    */
   static create(
     spec: FusionNetworkSpec,
@@ -170,7 +170,7 @@ function weightOf(weights: NetworkWeights, name: string, shape: readonly number[
   const weight = weights instanceof Map ? weights.get(name) : Reflect.get(weights, name);
   const expected = `a float32 weight of shape [${shape.join(', ')}]`;
   if (weight === undefined) {
-    throw new BundleError('ERR_BUNDLE_FORMAT', { field: name, expected, got: 'none of that name' });
+    throw new BundleError('ERR_BUNDLE_SHAPE', { field: name, expected, got: 'none of that name' });
   }
   const { data } = weight as NetworkWeight;
   const size = shape.reduce((a, b) => a * b, 1);

@@ -140,7 +140,7 @@ test('bad weights: typed errors that name the weight and both shapes', async (t)
     return FusionNetwork.create(specOf(c), weights);
   };
   const name = 'modalities.text.projection.weight';
-  await throwsTyped(t, () => create(name, undefined), { code: 'ERR_BUNDLE_FORMAT', field: name });
+  await throwsTyped(t, () => create(name, undefined), { code: 'ERR_BUNDLE_SHAPE', field: name });
   await throwsTyped(t, () => create(name, { shape: [7, 4], data: new Float32Array(28) }), {
     name: 'BundleError',
     code: 'ERR_BUNDLE_SHAPE',

@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 import safetensors_io
 from dataset import CACHE, Films, folds, sparse_terms
 
-DIRECTIONS = 61
+DIRECTIONS = 38
 ALPHA = {"rating": 4.0, "revenue": 4.0, "votes": 4.0}
 
 

@@ -25,7 +25,7 @@ MODALITIES = ["metadata", "synopsis", "terms", "poster", "title"]
 CONFIG = {
     "outs": {"metadata": 48, "synopsis": 32, "terms": 32, "poster": 24, "title": 24},
     "fusion": {"kind": "concat"},
-    "trunk": [48],
+    "trunk": [96, 48],
     "activation": "silu",
     "dropout": 0.3,
     "inputDropout": 0.1,
@@ -37,7 +37,7 @@ CONFIG = {
     "wellWeight": 0.5,
     "revenueWeight": 0.5,
 }
-SEEDS = [11, 12, 13, 14]
+SEEDS = [11, 12, 13]
 LEVEL = 0.9
 
 

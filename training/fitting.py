@@ -52,6 +52,7 @@ class Scaler:
         return torch.from_numpy(z if self.directions is None else z @ self.directions)
 
 
+INPUT_OF = {"terms": "synopsis"}
 KEEP = {"metadata": None, "terms": None, "synopsis": 96, "title": 48, "poster": 96}
 
 
@@ -72,6 +73,9 @@ class Task:
                 self.scalers[name] = Scaler(x[fit & features.present[name]], KEEP[name])
             self.inputs[name] = self.scalers[name](x)
         self.present = torch.from_numpy(np.stack([features.present[n] for n in self.names], axis=1).astype(np.float32))
+        # modalities of one input come and go together
+        self.groups = sorted({INPUT_OF.get(name, name) for name in self.names})
+        self.group_of = [self.groups.index(INPUT_OF.get(name, name)) for name in self.names]
         self.fit = torch.from_numpy(np.flatnonzero(fit))
         self.label = {}
         y = films.rating[fit]
@@ -146,7 +150,11 @@ def fit(task, config, seed, targets=None, observe=None):
                     inputs.append(stacked[which, part])
                 else:
                     inputs.append(task.inputs[name][rows])
-            present = task.present[rows] * (torch.rand(len(rows), len(drop), generator=random) >= drop)
+            keep = (torch.rand(len(rows), len(drop), generator=random) >= drop).float()
+            # in a share of the rows each of the film's inputs is there or not by a coin: little may be given
+            coin = (torch.rand(len(rows), len(task.groups), generator=random) < 0.5).float()[:, task.group_of]
+            few = torch.rand(len(rows), 1, generator=random) < config.get("fewInputs", 0.0)
+            present = task.present[rows] * torch.where(few, coin, keep)
             empty = present.sum(dim=1) == 0
             present[empty] = task.present[rows][empty]
             out = network(inputs, present)

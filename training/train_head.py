@@ -34,6 +34,7 @@ CONFIG = {
     "batch": 256,
     "epochs": 40,
     "modalityDropout": {"metadata": 0.1, "synopsis": 0.15, "terms": 0.15, "poster": 0.15, "title": 0.15},
+    "fewInputs": 0.4,
     "wellWeight": 0.5,
     "revenueWeight": 0.5,
 }

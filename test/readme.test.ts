@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { packageRoot } from '../lib/native.js';
@@ -63,20 +64,15 @@ for (const { document, line, name } of examples) {
   });
 }
 
-test('the README quotes the quality that the default bundle was measured to have', (t) => {
+test('the README quotes the quality that the default bundle was measured to have', async (t) => {
+  const { qualitySection, quote } = await import(
+    pathToFileURL(path.join(root, 'scripts', 'quote-results.mjs')).href
+  );
   const { metrics } = JSON.parse(readFileSync(path.join(root, 'models', 'default', 'bundle.json'), 'utf8'));
   const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
-  const cells = /^\| \*\*cinefuse, default bundle\*\* \|(.*)\|$/m
-    .exec(readme)?.[1]
-    ?.split('|')
-    .map((c) => c.trim());
-  const { rating, wellReceived, boxOffice, ratingCoverage, boxOfficeCoverage } = metrics.test;
-  const measured = [rating.rmse, rating.r2, rating.spearman, wellReceived.accuracy, wellReceived.macroF1];
-  t.deepEqual(
-    cells,
-    [...measured, wellReceived.auc].map((value: number) => value.toFixed(3)),
+  t.is(
+    quote(readme, 'quality', qualitySection(metrics)),
+    readme,
+    'node scripts/quote-results.mjs brings it up to date',
   );
-  t.true(readme.includes(`R² ${boxOffice.r2.toFixed(3)}; gradient boosting`));
-  t.true(readme.includes(`held ${(100 * ratingCoverage).toFixed(1)} % (rating`));
-  t.true(readme.includes(`and ${(100 * boxOfficeCoverage).toFixed(1)} % (box office`));
 });

@@ -22,6 +22,7 @@ from fitting import HEADS, KEEP, Features, Task, fit
 from metrics import bootstrap, classification, ece, regression
 
 MODALITIES = ["metadata", "synopsis", "terms", "poster", "title"]
+INPUTS = {"facts": ["metadata"], "synopsis": ["synopsis", "terms"], "poster": ["poster"], "title": ["title"]}
 CONFIG = {
     "outs": {"metadata": 48, "synopsis": 32, "terms": 32, "poster": 24, "title": 24},
     "fusion": {"kind": "concat"},
@@ -106,9 +107,14 @@ def all_subsets(names):
         yield [name for i, name in enumerate(names) if bits >> i & 1]
 
 
+NATURAL = 200  # valid films that have a set of modalities and no more: enough for a quantile of their own
+
+
 def calibrate(judge, films):
-    """Temperatures and conformal quantiles of every set of modalities, on the valid films that have them."""
+    """Temperatures and conformal quantiles of every set of modalities, on the valid films that have them; where many
+    films have just this set, they are often harder (no poster: an obscure film), so the wider quantile counts."""
     out = {"temperature": {}, "rating": {}, "boxOffice": {}}
+    own_key = np.array(present_key(judge, np.arange(len(films.ids))))
     for subset in all_subsets(judge.names):
         rows = films.valid.copy()
         for name in subset:
@@ -117,8 +123,15 @@ def calibrate(judge, films):
         money = films.revenue_judged[rows]
         key = "+".join(subset)
         out["temperature"][key] = round(fit_temperature(values["logit"], films.well[rows]), 3)
-        out["rating"][key] = round(conformal(values["rating"] - films.rating[rows]), 4)
-        out["boxOffice"][key] = round(conformal((values["boxOffice"] - films.log_revenue[rows])[money]), 4)
+        for head, error, judged in (
+            ("rating", values["rating"] - films.rating[rows], np.ones(len(money), bool)),
+            ("boxOffice", values["boxOffice"] - films.log_revenue[rows], money),
+        ):
+            natural = judged & (own_key[rows] == key)
+            width = conformal(error[judged])
+            if natural.sum() >= NATURAL:
+                width = max(width, conformal(error[natural]))
+            out[head][key] = round(width, 4)
     widest = {key: max(table.values()) for key, table in out.items()}
     for key, table in out.items():
         table["*"] = 1.0 if key == "temperature" else widest[key]
@@ -232,11 +245,29 @@ def leak_check(films, features):
     }
 
 
+def poster_check(judge, films):
+    """How much of what the poster brings is the picture, and how much that there is one: films that have a poster, with
+    their own, with another film's, with none."""
+    rows = films.valid & judge.features.present["poster"]
+    truth, own = films.rating[rows], judge.features.values["poster"]
+    r2 = lambda subset=None: regression(judge.values(judge.raw(rows, subset))["rating"], truth)["r2"]
+    out = {"own": r2(), "none": r2([name for name in judge.names if name != "poster"])}
+    swapped = own.copy()
+    index = np.flatnonzero(rows)
+    swapped[index] = own[np.random.default_rng(5).permutation(index)]
+    judge.features.values["poster"] = swapped
+    out["another"] = r2()
+    judge.features.values["poster"] = own
+    return out
+
+
 def judge_on_test(report, judge, films, calibration):
     report["test"] = evaluate(judge, films, films.test, calibration, draws=1000)
-    report["testBySubset"] = {}
-    for subset in [[n] for n in MODALITIES] + [[m for m in MODALITIES if m != n] for n in MODALITIES]:
-        report["testBySubset"]["+".join(subset)] = evaluate(judge, films, films.test, calibration, subset)
+    report["testByInput"] = {}
+    for name, own in INPUTS.items():
+        others = [modality for modality in MODALITIES if modality not in own]
+        for tag, subset in ((f"{name} alone", own), (f"all but {name}", others)):
+            report["testByInput"][tag] = evaluate(judge, films, films.test, calibration, subset)
     report["testByGroup"] = {}
     for kind, name, mask in groups_of(films):
         rows = films.test & mask
@@ -270,6 +301,7 @@ def main():
             "widths": {name: len(task.scalers[name].mean) for name in task.names},
             "chineseMegabytes": os.path.getsize(zh) / 1e6,
             "leakCheck": leak_check(films, features),
+            "posterCheck": poster_check(judge, films),
         }
         with open(os.path.join(ROOT, "training", "results", "evaluation.json"), "w", encoding="utf-8") as file:
             json.dump({**about, **report}, file, indent=1)

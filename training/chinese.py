@@ -34,6 +34,12 @@ def characters(text):
     return [c for c in unicodedata.normalize("NFKC", text).lower() if not c.isspace()]
 
 
+def numbered(text, ids_of):
+    """Ids of the characters; neighbouring unknown ones are one, as Unigram tokenizers have it."""
+    ids = [ids_of.get(c, UNKNOWN) for c in text]
+    return [value for i, value in enumerate(ids) if value != UNKNOWN or i == 0 or ids[i - 1] != UNKNOWN]
+
+
 def read_comments():
     with open(os.path.join(DATA, "reviews", "douban_reviews.tsv"), encoding="utf-8") as file:
         head, *lines = (line.rstrip("\n").split("\t") for line in file)
@@ -172,7 +178,7 @@ def main():
     films = Counter(comment["film"] for i, comment in enumerate(comments) if train[i])
     common = {film: i for i, (film, _) in enumerate(films.most_common(12))}
     film = torch.tensor([common.get(comment["film"], 12) for comment in comments])
-    ids = [[ids_of.get(c, UNKNOWN) for c in text][:MAX_CHARACTERS] for text in texts]
+    ids = [numbered(text, ids_of)[:MAX_CHARACTERS] for text in texts]
 
     def batch(rows):
         longest = max(3, max(len(ids[i]) for i in rows))

@@ -11,6 +11,7 @@ async function peer(op: string, rows: number, cols: number): Promise<OnnxPeer> {
   const made = await onnxPeer({
     inputs: { x: [rows, cols] },
     output: ['y', [rows, cols]],
+    initializers: [],
     nodes: [node(op, ['x'], ['y'])],
   });
   peers.push(made);

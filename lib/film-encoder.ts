@@ -9,11 +9,11 @@ import { CinefuseError, ModelError, throwIfCancelled } from './errors.js';
 import type { Bundle } from './fusion/bundle.js';
 import { FilmSources, type Sample } from './film-sources.js';
 import type { InputName } from './fusion/manifest.js';
-import { toFloat32 } from './fusion/safetensors.js';
 import { MediaDecoder, type MediaDecoderOptions } from './media/decoder.js';
 import type { FrameSampling } from './media/types.js';
 import { MetadataEncoder } from './metadata/metadata-encoder.js';
 import type { ParsedMovie } from './movie.js';
+import { Pace } from './pace.js';
 import { PosterEncoder } from './poster/poster-encoder.js';
 import type { Stopwatch } from './stopwatch.js';
 import { TextSequenceEncoder } from './text/text-encoder.js';
@@ -82,9 +82,9 @@ export class FilmEncoder implements AsyncDisposable {
       this.#tfidf.set(
         spec.name,
         new TfidfEncoder(spec, {
-          idf: toFloat32(bundle.tensor(`tfidf.${spec.name}.idf`, [nTerms])),
-          projection: bundle.tensor(`tfidf.${spec.name}.projection`, [nTerms, spec.dim]).data as Int8Array,
-          scale: toFloat32(bundle.tensor(`tfidf.${spec.name}.scale`, [spec.dim])),
+          idf: bundle.floats(`tfidf.${spec.name}.idf`, [nTerms]),
+          projection: bundle.bytes(`tfidf.${spec.name}.projection`, [nTerms, spec.dim]),
+          scale: bundle.floats(`tfidf.${spec.name}.scale`, [spec.dim]),
         }),
       );
     }
@@ -212,21 +212,22 @@ export class FilmEncoder implements AsyncDisposable {
     options: EncodeFilmsOptions,
   ): Promise<Sample<Embedding>[]> {
     const { encoder, input } = job;
-    if (encoder === 'metadata') {
-      return Promise.resolve(sources.map((source) => source.metadata(this.#metadata!)));
-    }
+    const { signal } = options;
+    const timed = <T>(work: Promise<T>) => options.encoding.during(work);
+    if (encoder === 'metadata') return timed(this.#facts(sources));
     const tfidf = this.#tfidf.get(encoder);
     if (tfidf) {
       return this.#each(
         sources,
         (source) => source.text(job, tfidf.languages),
         async (texts) =>
-          texts.map((text): Embedding => ({ data: tfidf.encode(text), length: 1, dim: tfidf.dim })),
+          (await timed(tfidf.encodeEach(texts, { signal }))).map(({ data, known }) =>
+            // Zeros would pass for a text that was read.
+            known ? { data, length: 1, dim: tfidf.dim } : `${encoder} knows none of its words`,
+          ),
       );
     }
-    const { signal } = options;
     const fields = (count: number) => Array.from({ length: count }, () => input);
-    const timed = <T>(work: Promise<T>) => options.encoding.during(work);
     const text = this.#texts.get(encoder);
     if (text) {
       return this.#each(
@@ -260,20 +261,42 @@ export class FilmEncoder implements AsyncDisposable {
     );
   }
 
-  /** Gets every film's sample, encodes those there are together, and puts the results back in their places. */
+  async #facts(sources: readonly FilmSources[]): Promise<Sample<Embedding>[]> {
+    const pace = new Pace();
+    const results: Sample<Embedding>[] = [];
+    for (const source of sources) {
+      results.push(source.metadata(this.#metadata!));
+      if (pace.due) await pace.rest();
+    }
+    return results;
+  }
+
+  /** Gets every film's sample, encodes those there are together (a string says why not), puts the results in place. */
   async #each<T>(
     sources: readonly FilmSources[],
     sampleOf: (source: FilmSources) => Promise<Sample<T>>,
-    encode: (samples: T[]) => Promise<(Embedding | CinefuseError)[]>,
+    encode: (samples: T[]) => Promise<(Embedding | CinefuseError | string)[]>,
   ): Promise<Sample<Embedding>[]> {
-    const samples = await Promise.all(sources.map(sampleOf));
+    const pace = new Pace();
+    const asked: Promise<Sample<T>>[] = [];
+    for (const source of sources) {
+      const sample = sampleOf(source);
+      sample.catch(() => {}); // awaited below
+      asked.push(sample);
+      if (pace.due) await pace.rest();
+    }
+    const samples = await Promise.all(asked);
     const there = samples.flatMap((sample, i) => ('sample' in sample ? [{ i, sample: sample.sample }] : []));
     const outcomes = samples as Sample<unknown>[] as Sample<Embedding>[];
     if (there.length === 0) return outcomes;
     const embeddings = await encode(there.map(({ sample }) => sample));
     embeddings.forEach((embedding, j) => {
       outcomes[there[j]!.i] =
-        embedding instanceof CinefuseError ? { error: embedding } : { sample: embedding };
+        embedding instanceof CinefuseError
+          ? { error: embedding }
+          : typeof embedding === 'string'
+            ? { unused: embedding }
+            : { sample: embedding };
     });
     return outcomes;
   }
@@ -297,8 +320,8 @@ function languageScorers(bundle: Bundle): Map<string, LanguageScorer> {
   return new Map(
     Object.entries(bundle.manifest.sentiment ?? {}).map(([language, { features, temperature }]) => {
       const dim = features.reduce((sum, name) => sum + (dims.get(name) ?? 0), 0);
-      const weight = toFloat32(bundle.tensor(`sentiment.${language}.weight`, [dim]));
-      const bias = toFloat32(bundle.tensor(`sentiment.${language}.bias`, [1]))[0]!;
+      const weight = bundle.floats(`sentiment.${language}.weight`, [dim]);
+      const bias = bundle.floats(`sentiment.${language}.bias`, [1])[0]!;
       return [language, { features, temperature, weight, bias }];
     }),
   );

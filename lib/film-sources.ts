@@ -10,7 +10,6 @@ import type { MetadataEncoder } from './metadata/metadata-encoder.js';
 import type { MediaInput, ParsedMovie } from './movie.js';
 import { coversLanguage } from './text/language.js';
 import { readText } from './text/read-text.js';
-import { parseSubtitles } from './text/subtitles.js';
 import type { TextThread } from './text/text-thread.js';
 
 /** A sample for an encoder, or why there is none. */
@@ -77,7 +76,7 @@ export class FilmSources {
     if (value === undefined) return Promise.resolve({ absent: true });
     return this.#once(`text ${input}`, async () => {
       const text = await readText(value, input);
-      return input === 'subtitles' ? subtitleText(text) : text;
+      return input === 'subtitles' ? this.#thread.dialogue(text, { signal: this.#options.signal }) : text;
     });
   }
 
@@ -150,11 +149,6 @@ export class FilmSources {
     const staged = await this.#staged?.catch(() => undefined);
     await staged?.release();
   }
-}
-
-function subtitleText(source: string): string {
-  const cues = parseSubtitles(source);
-  return cues.length > 0 ? cues.map(({ text }) => text).join('\n') : source;
 }
 
 const languageNames = new Intl.DisplayNames(['en'], { type: 'language' });

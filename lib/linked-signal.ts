@@ -1,19 +1,23 @@
 import { setMaxListeners } from 'node:events';
+import { CancelledError } from './errors.js';
+import type { SignalListeners } from './signal-listeners.js';
 
 /**
- * A signal of our own that fires with the caller's: any number of listeners may hang on it without a warning, and
- * `dispose` takes the one listener off the caller's signal again, which may outlive the call by far.
+ * A signal of our own that fires with any of its parents: any number of listeners may hang on it without a warning, and
+ * `dispose` takes the one listener off the parents again, which may outlive the call by far.
  */
 export class LinkedSignal implements Disposable {
   readonly #controller = new AbortController();
-  readonly #parent: AbortSignal | undefined;
-  readonly #follow = () => this.#controller.abort(this.#parent?.reason);
+  readonly #stopFollowing: (() => void)[];
 
-  constructor(parent: AbortSignal | undefined) {
+  /** @param listeners  one for all calls of an owner, so that they hang only one listener on a signal they share */
+  constructor(listeners: SignalListeners, ...parents: (AbortSignal | undefined)[]) {
     setMaxListeners(0, this.#controller.signal);
-    this.#parent = parent;
-    if (parent?.aborted) this.#follow();
-    else parent?.addEventListener('abort', this.#follow, { once: true });
+    this.#stopFollowing = parents.map((parent) => {
+      const follow = () => this.#controller.abort(parent?.reason);
+      if (parent?.aborted) follow();
+      return listeners.add(parent, follow);
+    });
   }
 
   get signal(): AbortSignal {
@@ -24,8 +28,28 @@ export class LinkedSignal implements Disposable {
     this.#controller.abort();
   }
 
+  /**
+   * The first of the promises that settles.
+   *
+   * @throws CancelledError  the signal fires before
+   */
+  async race<T>(promises: readonly Promise<T>[]): Promise<T> {
+    const { signal } = this;
+    let stop = () => {};
+    const stopped = new Promise<never>((_, reject) => {
+      stop = () => reject(new CancelledError({ cause: signal.reason }));
+    });
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      return await Promise.race([...promises, stopped]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
   dispose(): void {
-    this.#parent?.removeEventListener('abort', this.#follow);
+    for (const stop of this.#stopFollowing) stop();
   }
 
   [Symbol.dispose](): void {

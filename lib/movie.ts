@@ -3,12 +3,15 @@
  * either there and of the right kind, or explicitly not given.
  */
 import { z } from 'zod';
+import { isUint8Array } from 'node:util/types';
 import { describeValue, InputError } from './errors.js';
 import type { InputName } from './fusion/manifest.js';
 import type { MediaInput } from './media/source.js';
 import { parseDate } from './metadata/metadata-encoder.js';
 import type { MetadataFields } from './metadata/spec.js';
 import { nearestName } from './nearest.js';
+import { MAX_TEXT_CHARACTERS } from './text/read-text.js';
+import { MAX_REVIEWS } from './text/reviews.js';
 
 export type { MediaInput } from './media/source.js';
 
@@ -67,12 +70,13 @@ export interface ParsedMovie {
   given: GivenInputs;
 }
 
-const MAX_TEXT = 16 * 2 ** 20;
-const MAX_LIST = 10_000;
+/** Characters of all reviews of a film together. */
+const MAX_REVIEWS_TEXT = 16 * 2 ** 20;
+const MAX_NAMES = 1000;
 
 const filled = z
   .string()
-  .max(MAX_TEXT, `at most ${MAX_TEXT} characters`)
+  .max(MAX_TEXT_CHARACTERS, `at most ${MAX_TEXT_CHARACTERS} characters`)
   .refine((text) => text.trim() !== '', 'a text that is not empty');
 const shortText = filled.max(1000, 'at most 1000 characters');
 const pathObject = z.strictObject({ path: filled });
@@ -82,11 +86,23 @@ const isStream = (value: unknown) =>
   value !== null &&
   (typeof (value as { getReader?: unknown }).getReader === 'function' ||
     typeof (value as { pipe?: unknown }).pipe === 'function');
+/** Never asks zod about an array: it would look at each element as an unknown field. */
+const isPath = (value: unknown): value is { path: string } =>
+  !ArrayBuffer.isView(value) && !Array.isArray(value) && pathObject.safeParse(value).success;
 const mediaInput = z.custom<MediaInput>(
-  (value) => value instanceof Uint8Array || isStream(value) || pathObject.safeParse(value).success,
+  (value) => isUint8Array(value) || isStream(value) || isPath(value),
   '{ path }, a Buffer, or a readable stream of bytes',
 );
-const names = z.array(shortText).max(MAX_LIST, `at most ${MAX_LIST} entries`);
+const names = z
+  .array(filled.max(300, 'at most 300 characters'))
+  .max(MAX_NAMES, `at most ${MAX_NAMES} entries`);
+const reviewList = z
+  .array(filled)
+  .max(MAX_REVIEWS, `at most ${MAX_REVIEWS} reviews`)
+  .refine(
+    (reviews) => reviews.reduce((total, { length }) => total + length, 0) <= MAX_REVIEWS_TEXT,
+    `at most ${MAX_REVIEWS_TEXT} characters in all`,
+  );
 const number = z.number('a number').refine(Number.isFinite, 'a finite number');
 
 const movieSchema = z.strictObject({
@@ -107,11 +123,14 @@ const movieSchema = z.strictObject({
   synopsis: textInput.nullish(),
   script: textInput.nullish(),
   subtitles: textInput.nullish(),
-  reviews: z.union([z.array(filled).max(MAX_LIST, `at most ${MAX_LIST} reviews`), pathObject]).nullish(),
+  reviews: z.union([reviewList, pathObject]).nullish(),
   poster: mediaInput.nullish(),
   trailer: mediaInput.nullish(),
   audio: mediaInput.nullish(),
 });
+
+/** Fields that take an image, video or sound. */
+export const MEDIA_FIELDS = ['poster', 'trailer', 'audio'] as const;
 
 /** Names of all fields of a film. */
 export const MOVIE_FIELDS: readonly string[] = Object.keys(movieSchema.shape);
@@ -125,11 +144,20 @@ export const MOVIE_FIELDS: readonly string[] = Object.keys(movieSchema.shape);
  * @throws InputError ERR_INPUT_EMPTY          nothing given
  */
 export function parseMovie(value: unknown): ParsedMovie {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
     throw new InputError('ERR_INPUT_TYPE', {
       field: 'movie',
       expected: 'an object with fields such as title, synopsis, poster',
       got: describeValue(value),
+    });
+  }
+  for (const field of MOVIE_FIELDS) {
+    const bytes: unknown = Reflect.get(value, field);
+    if (!ArrayBuffer.isView(bytes) || (MEDIA_FIELDS as readonly string[]).includes(field)) continue;
+    throw new InputError('ERR_INPUT_TYPE', {
+      field,
+      expected: EXPECTED_UNION[field] ?? 'another type',
+      got: describeValue(bytes),
     });
   }
   const parsed = movieSchema.safeParse(value);
@@ -138,6 +166,8 @@ export function parseMovie(value: unknown): ParsedMovie {
   parseDate(movie.releaseDate ?? undefined);
 
   const given: GivenInputs = {};
+  // A path in an object of the caller's would change with it.
+  const own = (media: MediaInput | null | undefined) => (isPath(media) ? { path: media.path } : media);
   const put = <Name extends keyof GivenInputs>(name: Name, input: GivenInputs[Name] | null) => {
     if (input !== null && input !== undefined) given[name] = input;
   };
@@ -146,9 +176,9 @@ export function parseMovie(value: unknown): ParsedMovie {
   put('script', movie.script);
   put('subtitles', movie.subtitles);
   put('reviews', isEmptyList(movie.reviews) ? null : movie.reviews);
-  put('poster', movie.poster);
-  put('trailer', movie.trailer);
-  put('audio', movie.audio);
+  put('poster', own(movie.poster));
+  put('trailer', own(movie.trailer));
+  put('audio', own(movie.audio));
   const facts = Object.entries({
     title: movie.title,
     releaseDate: movie.releaseDate,
@@ -189,9 +219,12 @@ export function givenInputNames({ given }: ParsedMovie): InputName[] {
 function issueError(issue: z.core.$ZodIssue, value: object): InputError {
   if (issue.code === 'invalid_union') {
     // Every branch fails for its own reason: the one that agreed on the type knows best what is wrong.
-    const branch = issue.errors.find((issues) => issues.some((inner) => inner.code !== 'invalid_type'));
+    const branch = issue.errors.find(
+      (issues) =>
+        issues.length > 0 && issues.every(({ code, path }) => code !== 'invalid_type' || path.length > 0),
+    );
     if (branch) {
-      const inner = branch.find(({ code }) => code !== 'invalid_type')!;
+      const inner = branch[0]!;
       return issueError({ ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue, value);
     }
   }
@@ -210,7 +243,9 @@ function issueError(issue: z.core.$ZodIssue, value: object): InputError {
       got: 'an unknown field',
     });
   }
-  const wrongType = ['invalid_type', 'invalid_union'].includes(issue.code) || MEDIA_FIELDS.has(field);
+  const wrongType =
+    ['invalid_type', 'invalid_union'].includes(issue.code) ||
+    (MEDIA_FIELDS as readonly string[]).includes(field);
   const notFinite = typeof got === 'number' && !Number.isFinite(got);
   return new InputError(wrongType && !notFinite ? 'ERR_INPUT_TYPE' : 'ERR_INPUT_VALUE', {
     field,
@@ -222,8 +257,6 @@ function issueError(issue: z.core.$ZodIssue, value: object): InputError {
     got: describeValue(got),
   });
 }
-
-const MEDIA_FIELDS = new Set(['poster', 'trailer', 'audio']);
 
 const EXPECTED_UNION: Record<string, string> = {
   director: 'a name or a list of names',

@@ -1,6 +1,7 @@
 /** Predictor: from a film's files to its expected reception. */
+import { setMaxListeners } from 'node:events';
 import path from 'node:path';
-import { inBatches } from './batches.js';
+import { Batches } from './batches.js';
 import {
   BackendError,
   CancelledError,
@@ -10,9 +11,10 @@ import {
   InputError,
   throwIfCancelled,
 } from './errors.js';
-import { type Feedback, headFeedback, type SentimentFeedback, sentimentFeedback } from './feedback.js';
+import { type Feedback, type SentimentFeedback, sentimentFeedback } from './feedback.js';
 import type { EncodedFilm, EncodingJob, FilmEncoder } from './film-encoder.js';
-import { fuseFilms, type Fused } from './fuse.js';
+import type { FilmIntake } from './film-intake.js';
+import { fuseFilms } from './fuse.js';
 import type { Bundle } from './fusion/bundle.js';
 import type { FusionNetwork } from './fusion/network.js';
 import { LinkedSignal } from './linked-signal.js';
@@ -27,21 +29,21 @@ import type {
   PredictorDescription,
   PredictorOptions,
 } from './options.js';
+import {
+  checkCount,
+  checkInputErrors,
+  checkOptions,
+  encodeOptions,
+  LOAD_OPTIONS,
+  PREDICT_MANY_OPTIONS,
+  PREDICT_OPTIONS,
+} from './predict-options.js';
+import { type Rooms, rooms } from './rooms.js';
+import { SignalListeners } from './signal-listeners.js';
 import { Slots } from './slots.js';
-import { Stopwatch } from './stopwatch.js';
-import { readText } from './text/read-text.js';
 
-/** The rooms that a Predictor works in, loaded with the first one: importing the package stays cheap. */
-async function rooms() {
-  const [bundle, filmEncoder, network, movie] = await Promise.all([
-    import('./fusion/bundle.js'),
-    import('./film-encoder.js'),
-    import('./fusion/network.js'),
-    import('./movie.js'),
-  ]);
-  return { ...bundle, ...filmEncoder, ...network, ...movie };
-}
-type Rooms = Awaited<ReturnType<typeof rooms>>;
+/** What a stream waits for: results, more films (undefined: there are none), or the source's failure. */
+type StreamTurn = { results: PredictionResult[] } | { films: Movie[] | undefined } | { sourceError: unknown };
 
 /** The bundle that comes with the package. */
 export function defaultBundlePath(): string {
@@ -60,6 +62,9 @@ export class Predictor implements AsyncDisposable {
   readonly #jobs: readonly EncodingJob[];
   readonly #exec: ExecOptions;
   readonly #slots: Slots;
+  readonly #signals = new SignalListeners();
+  /** Fires when the predictor is disposed of. */
+  readonly #closing = new AbortController();
   #disposed: Promise<void> | undefined;
 
   private constructor(
@@ -77,6 +82,7 @@ export class Predictor implements AsyncDisposable {
     this.#jobs = manifest.modalities.map(({ name, ...job }) => ({ key: name, ...job }));
     this.#exec = options.threads === undefined ? {} : { threads: options.threads };
     this.#slots = new Slots(options.concurrency ?? 2);
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /**
@@ -86,13 +92,14 @@ export class Predictor implements AsyncDisposable {
    * @throws BundleError ERR_BUNDLE_*   it is not there, damaged, of another version, or out of bounds
    * @throws ModelError ERR_MODEL_*     an encoder that cannot be loaded; onnxruntime-node is not installed
    * @throws BackendError ERR_BACKEND   'cuda' asked for and not to be had; ERR_NATIVE_LOAD: no native addon
-   * @throws InputError ERR_INPUT_VALUE an option out of range
+   * @throws InputError ERR_INPUT_VALUE, ERR_INPUT_TYPE, ERR_INPUT_UNKNOWN_FIELD  a wrong option
    * @throws CancelledError ERR_CANCELLED
    */
   static async load(
     source: string | undefined = undefined,
     options: PredictorOptions = {},
   ): Promise<Predictor> {
+    checkOptions(options, LOAD_OPTIONS);
     const { signal, threads, concurrency } = options;
     throwIfCancelled(signal);
     if (threads !== undefined) checkThreads(threads);
@@ -129,7 +136,8 @@ export class Predictor implements AsyncDisposable {
   }
 
   /**
-   * One film's expected reception.
+   * One film's expected reception. The film is read at the call: later changes of the object make no difference, but
+   * for the contents of buffers. Its streams are read or destroyed when the call ends.
    *
    * @throws InputError ERR_INPUT_*   a field that is wrong, unknown or empty; nothing that this model can use
    * @throws MediaError ERR_MEDIA_*   a poster or trailer that cannot be read (unless onInputError is 'skip')
@@ -137,7 +145,9 @@ export class Predictor implements AsyncDisposable {
    * @throws CancelledError ERR_CANCELLED, DisposedError ERR_DISPOSED
    */
   async predict(movie: Movie, options: PredictOptions = {}): Promise<Feedback> {
-    const [result] = await this.#batch([movie], 0, options);
+    checkOptions(options, PREDICT_OPTIONS);
+    checkInputErrors(options);
+    const [result] = await this.#batch([this.#rooms.takeFilm(movie)], 0, options);
     if (!result!.ok) throw result!.error;
     return result!.feedback;
   }
@@ -158,6 +168,7 @@ export class Predictor implements AsyncDisposable {
         got: describeValue(movies),
       });
     }
+    checkOptions(options, PREDICT_MANY_OPTIONS);
     const results: PredictionResult[] = [];
     const { onProgress, ...rest } = options;
     const total = movies.length;
@@ -170,56 +181,74 @@ export class Predictor implements AsyncDisposable {
 
   /**
    * Films from any iterable, in order and in bounded memory: at most two batches are under way, and the source is asked
-   * for more only when results are taken.
+   * for more only when results are taken. Results do not wait for a source that is slow.
    *
    * @throws whatever the source throws, after the results of the films before it; CancelledError; DisposedError
+   * @throws InputError ERR_INPUT_TYPE  not an iterable; ERR_INPUT_VALUE, ERR_INPUT_UNKNOWN_FIELD  a wrong option
    */
   async *predictStream(
     movies: Iterable<Movie> | AsyncIterable<Movie>,
     options: PredictManyOptions = {},
   ): AsyncGenerator<PredictionResult, void, undefined> {
+    checkOptions(options, PREDICT_MANY_OPTIONS);
+    checkInputErrors(options);
     const { batchSize = 16, onProgress } = options;
     checkCount('batchSize', batchSize, 1024);
-    using link = new LinkedSignal(options.signal);
-    const { signal } = link;
-    const batches = inBatches(movies, batchSize);
+    if (this.#disposed) throw disposedError();
+    throwIfCancelled(options.signal);
+    using link = new LinkedSignal(this.#signals, options.signal, this.#closing.signal);
+    const batches = new Batches(movies, batchSize, 'movies');
+    const underWay: Promise<StreamTurn>[] = [];
+    let asked: Promise<StreamTurn> | undefined;
+    let sourceError: { error: unknown } | undefined;
+    let ended = false;
     let index = 0;
     let done = 0;
     let failed = 0;
-    const underWay: Promise<PredictionResult[]>[] = [];
-    let sourceError: { error: unknown } | undefined;
-    let ended = false;
     try {
       for (;;) {
-        while (!ended && underWay.length < 2) {
-          const next = await batches.next().catch((error: unknown) => {
-            sourceError = { error };
-            return { done: true as const, value: undefined };
-          });
-          if (next.done) ended = true;
-          else {
-            const work = this.#batch(next.value, index, { ...options, signal });
-            work.catch(() => {});
-            underWay.push(work);
-            index += next.value.length;
-          }
+        if (!ended && underWay.length < 2) {
+          asked ??= batches.next().then(
+            (films) => ({ films }),
+            (error: unknown) => ({ sourceError: error }),
+          );
         }
-        const first = underWay.shift();
-        if (!first) break;
-        const results = await first;
-        done += results.length;
-        failed += results.filter(({ ok }) => !ok).length;
-        onProgress?.({ done, failed });
-        yield* results;
+        // The source first: while it is quick, two batches are begun before one is given out.
+        const first = underWay[0];
+        if (!asked && !first) break;
+        const turn = await link.race([asked, first].filter((promise) => promise !== undefined));
+        if ('results' in turn) {
+          underWay.shift();
+          done += turn.results.length;
+          failed += turn.results.filter(({ ok }) => !ok).length;
+          onProgress?.({ done, failed });
+          yield* turn.results;
+          continue;
+        }
+        asked = undefined;
+        if ('films' in turn && turn.films) {
+          const work = this.#batch(this.#rooms.takeFilms(turn.films), index, {
+            ...options,
+            signal: link.signal,
+          });
+          index += turn.films.length;
+          const results = work.then((own) => ({ results: own }));
+          results.catch(() => {});
+          underWay.push(results);
+        } else {
+          ended = true;
+          if ('sourceError' in turn) sourceError = { error: turn.sourceError };
+        }
       }
       if (sourceError) throw sourceError.error;
     } catch (error) {
       throwIfCancelled(options.signal);
+      if (this.#disposed && error instanceof CancelledError) throw disposedError();
       throw error;
     } finally {
       link.abort();
       await Promise.allSettled(underWay);
-      await batches.return(undefined);
+      await batches.close();
     }
   }
 
@@ -229,8 +258,11 @@ export class Predictor implements AsyncDisposable {
    * @throws as predict
    */
   async embed(movie: Movie, options: PredictOptions = {}): Promise<InputEmbedding[]> {
-    const film = this.#rooms.parseMovie(movie);
-    return this.#inTurn(options.signal, async (signal) => {
+    checkOptions(options, PREDICT_OPTIONS);
+    checkInputErrors(options);
+    const { film, release } = this.#rooms.takeFilm(movie);
+    const turn = this.#inTurn(options.signal, async (signal) => {
+      if (film instanceof CinefuseError) throw film;
       const jobs = this.#encoder.everyJob();
       const [encoded] = await this.#encoder.encode([film], jobs, encodeOptions({ ...options, signal }));
       if (encoded!.error) throw encoded!.error;
@@ -239,6 +271,7 @@ export class Predictor implements AsyncDisposable {
         return embedding ? [{ ...embedding, input, encoder }] : [];
       });
     });
+    return turn.finally(release);
   }
 
   /** The model, what it was measured to do, and what runs where. */
@@ -267,6 +300,7 @@ export class Predictor implements AsyncDisposable {
   dispose(): Promise<void> {
     this.#disposed ??= (async () => {
       this.#slots.refuseAll(disposedError());
+      this.#closing.abort();
       await this.#encoder.dispose();
       this.#network.dispose();
       await this.#bundle.dispose();
@@ -284,7 +318,7 @@ export class Predictor implements AsyncDisposable {
   ): Promise<T> {
     if (this.#disposed) throw disposedError();
     throwIfCancelled(callersSignal);
-    using link = new LinkedSignal(callersSignal);
+    using link = new LinkedSignal(this.#signals, callersSignal);
     await this.#slots.acquire(link.signal);
     try {
       return await work(link.signal);
@@ -296,115 +330,91 @@ export class Predictor implements AsyncDisposable {
     }
   }
 
-  /** Films -> results, all stages: parse, encode, fuse, describe. */
-  #batch(movies: readonly Movie[], firstIndex: number, options: PredictOptions): Promise<PredictionResult[]> {
-    return this.#inTurn(options.signal, async (signal) => {
-      const start = performance.now();
-      const outcomes: (CinefuseError | Feedback)[] = [];
-      const films: { at: number; film: ParsedMovie }[] = [];
-      movies.forEach((movie, at) => {
-        try {
-          films.push({ at, film: this.#rooms.parseMovie(movie) });
-        } catch (error) {
-          if (!(error instanceof CinefuseError)) throw error;
-          outcomes[at] = error;
-        }
-      });
-      const readMs = performance.now() - start;
-      const encode = encodeOptions({ ...options, signal });
-      const parsed = films.map(({ film }) => film);
-      const [encoded, sentiments] = await Promise.all([
-        this.#encoder.encode(parsed, this.#jobs, encode),
-        Promise.all(parsed.map((film) => this.#sentiment(film, encode))),
-      ]);
-
-      const ready: {
-        at: number;
-        film: ParsedMovie;
-        encoded: EncodedFilm;
-        sentiment: SentimentFeedback | undefined;
-      }[] = [];
-      films.forEach(({ at, film }, i) => {
-        const sentiment = sentiments[i];
-        const failure = encoded[i]!.error ?? (sentiment instanceof CinefuseError ? sentiment : undefined);
-        if (failure) outcomes[at] = failure;
-        else if (encoded[i]!.embeddings.size === 0) outcomes[at] = this.#nothingUsable(encoded[i]!);
-        else
-          ready.push({
-            at,
-            film,
-            encoded: encoded[i]!,
-            sentiment: sentiment as SentimentFeedback | undefined,
-          });
-      });
-      const fuseStart = performance.now();
-      const fused = await fuseFilms(
-        this.#network,
-        this.#bundle.manifest,
-        ready.map((film) => film.encoded),
-        { ...this.#exec, signal },
+  /** Films -> results, when their turn comes. */
+  async #batch(
+    taken: FilmIntake[] | Promise<FilmIntake[]>,
+    firstIndex: number,
+    options: PredictOptions,
+  ): Promise<PredictionResult[]> {
+    const intakes = await taken;
+    try {
+      return await this.#inTurn(options.signal, (signal) =>
+        this.#results(intakes, firstIndex, { ...options, signal }),
       );
-      const end = performance.now();
-      const timings = {
-        readMs,
-        decodeMs: encode.decoding.milliseconds,
-        encodeMs: encode.encoding.milliseconds,
-        fuseMs: end - fuseStart,
-        totalMs: end - start,
-      };
-      ready.forEach(({ at, film, encoded: own, sentiment }, i) => {
-        outcomes[at] = { ...this.#feedback(film, own, sentiment, fused[i]!), timings };
+    } catch (error) {
+      if (error instanceof CancelledError || error instanceof DisposedError) throw error;
+      // Of no one film, as far as can be told; those of other batches are not concerned.
+      const failure = error instanceof CinefuseError ? error : internalError(error);
+      return intakes.map((intake, at) => {
+        const own = intake.film instanceof CinefuseError ? intake.film : failure;
+        return this.#rooms.resultOf(own, firstIndex + at, intake);
       });
-      return movies.map((movie, at): PredictionResult => {
-        const outcome = outcomes[at]!;
-        const id = (movie as Movie | null)?.id;
-        const place = { index: firstIndex + at, ...(typeof id === 'string' && { id }) };
-        return outcome instanceof CinefuseError
-          ? { ...place, ok: false, error: outcome }
-          : { ...place, ok: true, feedback: outcome };
-      });
-    });
-  }
-
-  #nothingUsable({ notUsed }: EncodedFilm): InputError {
-    const inputs = [...new Set(this.#jobs.map(({ input }) => input))];
-    const reasons = [...notUsed].map(([input, reason]) => `${input}: ${reason}`);
-    return new InputError('ERR_INPUT_EMPTY', {
-      field: 'movie',
-      expected: `at least one input that this model can use (${inputs.join(', ')})`,
-      got: reasons.length > 0 ? `none (${reasons.join('; ')})` : 'none of them',
-    });
-  }
-
-  #feedback(
-    film: ParsedMovie,
-    { notUsed, missingFacts }: EncodedFilm,
-    sentiment: SentimentFeedback | undefined,
-    { output, present, weights, moments }: Fused,
-  ): Omit<Feedback, 'timings'> {
-    const { manifest } = this.#bundle;
-    const given = this.#rooms.givenInputNames(film);
-    const used = [...weights.keys()];
-    const usable = [...new Set(this.#jobs.map(({ input }) => input))];
-    const reasons: Feedback['notUsed'] = [];
-    for (const input of given) {
-      // A title is part of the facts; named apart only if a modality wants it.
-      if (used.includes(input) || (input === 'title' && !usable.includes('title'))) continue;
-      const reason = notUsed.get(input) ?? manifest.notUsed[input] ?? 'this model has no part that reads it';
-      reasons.push({ input, reason });
+    } finally {
+      for (const { release } of intakes) release();
     }
-    return {
-      ...(film.id !== undefined && { id: film.id }),
-      ...(film.title !== undefined && { title: film.title }),
-      ...headFeedback(manifest.heads, output, present),
-      ...(sentiment && { sentiment }),
-      used,
-      notUsed: reasons,
-      missing: [...usable.filter((input) => !given.includes(input)), ...missingFacts],
-      modalities: Object.fromEntries(weights),
-      moments,
-      model: { name: manifest.name, version: manifest.version, beforeRelease: manifest.beforeRelease },
+  }
+
+  /** All stages: encode, fuse, describe. */
+  async #results(
+    intakes: readonly FilmIntake[],
+    firstIndex: number,
+    options: PredictOptions,
+  ): Promise<PredictionResult[]> {
+    const readMs = intakes.reduce((sum, intake) => sum + intake.readMs, 0);
+    const start = performance.now() - readMs;
+    const outcomes: (CinefuseError | Feedback)[] = [];
+    const films: { at: number; film: ParsedMovie }[] = [];
+    intakes.forEach(({ film }, at) => {
+      if (film instanceof CinefuseError) outcomes[at] = film;
+      else films.push({ at, film });
+    });
+    const encode = encodeOptions(options);
+    const { manifest } = this.#bundle;
+    const parsed = films.map(({ film }) => film);
+    const [encoded, sentiments] = await Promise.all([
+      this.#encoder.encode(parsed, this.#jobs, encode),
+      Promise.all(parsed.map((film) => this.#sentiment(film, encode))),
+    ]);
+
+    const ready: {
+      at: number;
+      film: ParsedMovie;
+      encoded: EncodedFilm;
+      sentiment: SentimentFeedback | undefined;
+    }[] = [];
+    films.forEach(({ at, film }, i) => {
+      const sentiment = sentiments[i];
+      const failure = encoded[i]!.error ?? (sentiment instanceof CinefuseError ? sentiment : undefined);
+      if (failure) outcomes[at] = failure;
+      else if (encoded[i]!.embeddings.size === 0)
+        outcomes[at] = this.#rooms.nothingUsable(manifest, encoded[i]!);
+      else
+        ready.push({
+          at,
+          film,
+          encoded: encoded[i]!,
+          sentiment: sentiment as SentimentFeedback | undefined,
+        });
+    });
+    const fuseStart = performance.now();
+    const fused = await fuseFilms(
+      this.#network,
+      manifest,
+      ready.map((film) => film.encoded),
+      { ...this.#exec, signal: options.signal },
+    );
+    const end = performance.now();
+    const timings = {
+      readMs,
+      decodeMs: encode.decoding.milliseconds,
+      encodeMs: encode.encoding.milliseconds,
+      fuseMs: end - fuseStart,
+      totalMs: end - start,
     };
+    ready.forEach(({ at, film, encoded: own, sentiment }, i) => {
+      outcomes[at] = { ...this.#rooms.filmFeedback(manifest, film, own, fused[i]!, sentiment), timings };
+    });
+    return outcomes.map((outcome, at) => this.#rooms.resultOf(outcome, firstIndex + at, intakes[at]!));
   }
 
   /** Polarity of a film's reviews; undefined where there are none or the bundle has no scorer. */
@@ -415,10 +425,7 @@ export class Predictor implements AsyncDisposable {
     const scorer = this.#encoder.reviews;
     if (reviews === undefined || !scorer) return undefined;
     try {
-      const texts =
-        'path' in reviews
-          ? (await readText(reviews, 'reviews')).split(/\r?\n/).filter((line) => line.trim() !== '')
-          : reviews;
+      const texts = await this.#rooms.readReviews(reviews);
       return sentimentFeedback(await options.encoding.during(scorer.score(texts, options)));
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
@@ -427,28 +434,16 @@ export class Predictor implements AsyncDisposable {
   }
 }
 
-function encodeOptions({ signal, onInputError = 'throw' }: PredictOptions) {
-  if (onInputError !== 'throw' && onInputError !== 'skip') {
-    throw new InputError('ERR_INPUT_VALUE', {
-      field: 'onInputError',
-      expected: "'throw' or 'skip'",
-      got: describeValue(onInputError),
-    });
-  }
-  return { signal, onInputError, decoding: new Stopwatch(), encoding: new Stopwatch() };
-}
-
 function cudaState({ backends }: NativeInfo): { available: boolean; reason?: string } {
   if (backends.includes('cuda')) return { available: true };
   return { available: false, reason: 'this build of the addon has no CUDA operators' };
 }
 
-function checkCount(field: string, value: number | undefined, most: number): void {
-  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= most)) return;
-  throw new InputError('ERR_INPUT_VALUE', {
-    field,
-    expected: `an integer from 1 to ${most}`,
-    got: describeValue(value),
+function internalError(cause: unknown): BackendError {
+  const got = cause instanceof Error ? cause.message : String(cause);
+  return new BackendError('ERR_INTERNAL', {
+    message: `Predicting failed in a way it should not: ${got}`,
+    cause,
   });
 }
 

@@ -10,7 +10,7 @@ import {
 import { nearestName } from '../nearest.js';
 import { resolveInside } from './files.js';
 import { checkGraph } from './graph.js';
-import { SignalListeners } from './signal-listeners.js';
+import { SignalListeners } from '../signal-listeners.js';
 import type { EncoderSpec } from './spec.js';
 import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
 import type { Device, LoadRequest, LoadResult, RunRequest } from './worker.js';

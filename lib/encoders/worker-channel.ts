@@ -7,7 +7,7 @@ import {
   errorFromCode,
   isErrorCode,
 } from '../errors.js';
-import { SignalListeners } from './signal-listeners.js';
+import { SignalListeners } from '../signal-listeners.js';
 
 /** What a worker answers. Errors cross as data and become errors of their class again. */
 export type WorkerReply = { id: number } & ({ value: unknown } | { error: WireError });
@@ -183,6 +183,7 @@ export class WorkerChannel {
     const worker = new Worker(this.#script, {
       workerData: { ...workerData, nativeFlag },
       name: this.#options.name,
+      execArgv: [], // flags of the caller's own entry point, such as --input-type, are not for ours
       ...(maxHeapMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: maxHeapMb } }),
     });
     this.#worker = worker;

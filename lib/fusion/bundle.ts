@@ -1,12 +1,21 @@
 /** Loads and verifies bundles. The format: docs/bundle-format.md. Written by bundle-save.ts. */
 import { createHash } from 'node:crypto';
-import { lstat, mkdtemp, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { lstat, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { hashFile } from '../encoders/files.js';
 import type { EncoderModel } from '../encoders/pool.js';
 import { parseEncoderSpecText } from '../encoders/spec.js';
-import { BundleError, type CinefuseError, ModelError, throwIfCancelled } from '../errors.js';
+import {
+  BundleError,
+  type CinefuseError,
+  describeValue,
+  InputError,
+  ModelError,
+  throwIfCancelled,
+} from '../errors.js';
+import { atExit } from '../exit.js';
 import { type BundleLimits, checkLimit, DEFAULT_BUNDLE_LIMITS } from './limits.js';
 import { type BundleManifest, parseManifest } from './manifest.js';
 import { weightShapes } from './network-spec.js';
@@ -25,7 +34,7 @@ export class Bundle implements AsyncDisposable {
     readonly manifest: BundleManifest,
     readonly encoders: readonly EncoderModel[],
     readonly tensors: ReadonlyMap<string, StoredTensor>,
-    private readonly unpacked: string | undefined,
+    private readonly remove: (() => Promise<void>) | undefined,
   ) {}
 
   /** The tensor of this name, which must be there with this many values. @throws BundleError ERR_BUNDLE_SHAPE */
@@ -42,16 +51,34 @@ export class Bundle implements AsyncDisposable {
     return tensor;
   }
 
+  /** As `tensor`, as finite float32. @throws BundleError ERR_BUNDLE_FORMAT too */
+  floats(name: string, shape: readonly number[]): Float32Array {
+    const values = toFloat32(this.tensor(name, shape));
+    const at = values.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) throw this.#wrong(name, 'finite values', `${values[at]} at element ${at}`);
+    return values;
+  }
+
+  /** As `tensor`, of bytes. @throws BundleError ERR_BUNDLE_FORMAT too */
+  bytes(name: string, shape: readonly number[]): Int8Array {
+    const { dtype, data } = this.tensor(name, shape);
+    if (!(data instanceof Int8Array)) throw this.#wrong(name, 'a tensor of dtype I8', dtype);
+    return data;
+  }
+
+  #wrong(field: string, expected: string, got: string): BundleError {
+    const file = path.join(this.directory, 'weights.safetensors');
+    return new BundleError('ERR_BUNDLE_FORMAT', { file, field, expected, got });
+  }
+
   /** The weights of the fusion network, as float32. */
   networkWeights(): Map<string, { shape: readonly number[]; data: Float32Array }> {
     const shapes = [...weightShapes(this.manifest.network)];
-    return new Map(
-      shapes.map(([name, shape]) => [name, { shape, data: toFloat32(this.tensor(name, shape)) }]),
-    );
+    return new Map(shapes.map(([name, shape]) => [name, { shape, data: this.floats(name, shape) }]));
   }
 
   async dispose(): Promise<void> {
-    if (this.unpacked) await rm(this.unpacked, { recursive: true, force: true });
+    await this.remove?.();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -65,46 +92,75 @@ export class Bundle implements AsyncDisposable {
  * Nothing in a bundle is executed, and nothing outside its directory is read: links that leave it are refused.
  *
  * @throws BundleError ERR_BUNDLE_NOT_FOUND, ERR_BUNDLE_FORMAT, ERR_BUNDLE_VERSION, ERR_BUNDLE_CHECKSUM,
- *   ERR_BUNDLE_SHAPE, ERR_BUNDLE_PATH, ERR_BUNDLE_LIMIT
+ *   ERR_BUNDLE_SHAPE, ERR_BUNDLE_PATH, ERR_BUNDLE_LIMIT; ERR_BUNDLE_WRITE: no room to unpack a .tar
  */
 export async function loadBundle(source: string, options: LoadBundleOptions = {}): Promise<Bundle> {
   const limits = { ...DEFAULT_BUNDLE_LIMITS, ...options.limits };
-  const info = await stat(source).catch((cause: unknown) => {
-    throw new BundleError('ERR_BUNDLE_NOT_FOUND', {
-      file: source,
-      expected: 'a bundle: a directory with bundle.json, or a .tar of one',
-      got: 'nothing there',
-      cause,
+  if (typeof source !== 'string') {
+    throw new InputError('ERR_INPUT_TYPE', {
+      field: 'source',
+      expected: "the path of a bundle's directory or .tar",
+      got: describeValue(source),
     });
+  }
+  const info = await stat(source).catch((cause: unknown) => {
+    throw notThere(source, 'a bundle: a directory with bundle.json, or a .tar of one', cause);
   });
   if (info.isDirectory()) return readBundle(source, limits, options.signal, undefined);
-  const unpacked = await mkdtemp(path.join(tmpdir(), 'cinefuse-bundle-'));
+  const unpacked = await unpackDirectory(source);
   try {
-    await unpackTar(source, unpacked, limits, options.signal);
-    return await readBundle(unpacked, limits, options.signal, unpacked);
+    await unpackTar(source, unpacked.path, limits, options.signal);
+    return await readBundle(unpacked.path, limits, options.signal, unpacked.remove);
   } catch (error) {
-    await rm(unpacked, { recursive: true, force: true });
+    await unpacked.remove();
     throw error;
   }
+}
+
+/** A private temporary directory, which goes away with `remove` or, failing that, with the process. */
+async function unpackDirectory(source: string): Promise<{ path: string; remove(): Promise<void> }> {
+  let directory: string;
+  try {
+    // Synchronous, so that an exit of the process cannot come between making it and noting it.
+    directory = mkdtempSync(path.join(tmpdir(), 'cinefuse-bundle-'));
+  } catch (cause) {
+    throw new BundleError('ERR_BUNDLE_WRITE', {
+      file: source,
+      expected: `a temporary directory in ${tmpdir()} to unpack it to`,
+      got: (cause as Error).message,
+      cause,
+    });
+  }
+  const forget = atExit(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+  const remove = async () => {
+    await rm(directory, { recursive: true, force: true });
+    forget();
+  };
+  return { path: directory, remove };
+}
+
+function notThere(file: string, expected: string, cause: unknown): BundleError {
+  const missing = ['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '');
+  const got = missing ? 'nothing there' : (cause as Error).message;
+  return new BundleError('ERR_BUNDLE_NOT_FOUND', { file, expected, got, cause });
 }
 
 async function readBundle(
   directory: string,
   limits: BundleLimits,
   signal: AbortSignal | undefined,
-  unpacked: string | undefined,
+  remove: (() => Promise<void>) | undefined,
 ): Promise<Bundle> {
   const manifestFile = path.join(directory, 'bundle.json');
-  const manifestInfo = await stat(manifestFile).catch((cause: unknown) => {
-    throw new BundleError('ERR_BUNDLE_NOT_FOUND', {
-      file: manifestFile,
-      expected: 'a bundle.json',
-      got: 'none',
-      cause,
-    });
-  });
+  const unreadable = (cause: unknown) => {
+    throw notThere(manifestFile, 'a readable bundle.json', cause);
+  };
+  const manifestInfo = await stat(manifestFile).catch(unreadable);
+  // Before it is opened: opening a FIFO would wait for a writer.
+  if (!manifestInfo.isFile()) unreadable(new Error('no regular file'));
   checkLimit(manifestFile, 'bundle.json', manifestInfo.size, limits.manifestBytes);
-  const manifest = parseManifest(parseJson(await readFile(manifestFile, 'utf8'), manifestFile), manifestFile);
+  const text = await readFile(manifestFile, 'utf8').catch(unreadable);
+  const manifest = parseManifest(parseJson(text, manifestFile), manifestFile);
   await checkFiles(directory, manifest, limits);
   throwIfCancelled(signal);
 
@@ -124,7 +180,7 @@ async function readBundle(
     encoders.push({ spec: parseEncoderSpecText(text, file), directory: path.dirname(file) });
   }
   checkEncoders(manifest, encoders, manifestFile);
-  return new Bundle(directory, manifest, encoders, tensors, unpacked);
+  return new Bundle(directory, manifest, encoders, tensors, remove);
 }
 
 function parseJson(text: string, file: string): unknown {
@@ -161,12 +217,7 @@ async function checkFiles(directory: string, manifest: BundleManifest, limits: B
   for (const [name, { bytes }] of entries) {
     const file = path.join(directory, name);
     const real = await realpath(file).catch((cause: unknown) => {
-      throw new BundleError('ERR_BUNDLE_NOT_FOUND', {
-        file,
-        expected: 'the file that bundle.json lists',
-        got: 'nothing there',
-        cause,
-      });
+      throw notThere(file, 'the file that bundle.json lists', cause);
     });
     if (!real.startsWith(root + path.sep)) {
       throw new BundleError('ERR_BUNDLE_PATH', {
@@ -190,7 +241,9 @@ async function checkFiles(directory: string, manifest: BundleManifest, limits: B
 
 async function readListed(directory: string, manifest: BundleManifest, name: string): Promise<Buffer> {
   const file = path.join(directory, name);
-  const data = await readFile(file);
+  const data = await readFile(file).catch((cause: unknown) => {
+    throw notThere(file, 'the file that bundle.json lists', cause);
+  });
   const sha256 = createHash('sha256').update(data).digest('hex');
   if (sha256 !== manifest.files[name]!.sha256) throw wrongChecksum(file, name, manifest, sha256);
   return data;

@@ -172,12 +172,25 @@ export function fromHalf(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+function fromHalves(halves: Uint16Array): Float32Array {
+  const values = new Float32Array(halves.length);
+  const words = new Uint32Array(values.buffer);
+  for (let i = 0; i < halves.length; i++) {
+    const bits = halves[i]!;
+    const exponent = bits & 0x7c00;
+    // Normal numbers by their bits; zeros, the tiniest, infinities and NaN one by one.
+    if (exponent === 0 || exponent === 0x7c00) values[i] = fromHalf(bits);
+    else words[i] = ((bits & 0x8000) << 16) | (((bits & 0x7fff) << 13) + 0x38000000);
+  }
+  return values;
+}
+
 /** A stored tensor's values as float32: F32 as it is, F64 rounded, F16 and BF16 widened, integers converted. */
 export function toFloat32(tensor: StoredTensor): Float32Array {
   const { dtype, data } = tensor;
   if (data instanceof Float32Array) return data;
   if (data instanceof BigInt64Array) return Float32Array.from(data, Number);
-  if (dtype === 'F16') return Float32Array.from(data as Uint16Array, fromHalf);
+  if (dtype === 'F16') return fromHalves(data as Uint16Array);
   if (dtype === 'BF16') {
     const words = Uint32Array.from(data as Uint16Array, (bits) => bits << 16);
     return new Float32Array(words.buffer);

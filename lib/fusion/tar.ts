@@ -82,6 +82,14 @@ export async function unpackTar(
   } catch (cause) {
     throwIfCancelled(signal);
     if (cause instanceof BundleError) throw cause;
+    if (['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'].includes((cause as NodeJS.ErrnoException).code ?? '')) {
+      throw new BundleError('ERR_BUNDLE_WRITE', {
+        file: source,
+        expected: `room in ${path.dirname(target)} to unpack it`,
+        got: (cause as Error).message,
+        cause,
+      });
+    }
     throw new BundleError('ERR_BUNDLE_FORMAT', {
       file: source,
       expected: 'a directory, or a whole .tar file',

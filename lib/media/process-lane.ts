@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { MediaError } from '../errors.js';
-import { atExit } from './exit.js';
+import { atExit } from '../exit.js';
 import { fromErrorData, type Job, type JobResult, type Reply, withSamples } from './job.js';
 import { type Lane, WORKER_FILE } from './lane.js';
 import { limitError } from './limits.js';

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
+import { isUint8Array } from 'node:util/types';
 import { CinefuseError, describeValue, InputError, MediaError } from '../errors.js';
-import { atExit } from './exit.js';
+import { atExit } from '../exit.js';
 import { limitError, type Subject } from './limits.js';
 
 /**
@@ -21,7 +22,12 @@ type Source =
 
 /** Tells the forms of input apart. @throws InputError ERR_INPUT_TYPE, ERR_INPUT_EMPTY, ERR_INPUT_VALUE */
 export function classify(input: MediaInput, field: string): Source {
-  if (input instanceof Uint8Array) return { kind: 'bytes', bytes: input };
+  if (isUint8Array(input)) {
+    // To sharp a subclass, or an array of another realm (node:vm, a test runner), is none.
+    const { buffer, byteOffset, byteLength } = input;
+    const own = byteLength === 0 ? new Uint8Array(0) : Buffer.from(buffer, byteOffset, byteLength);
+    return { kind: 'bytes', bytes: own };
+  }
   if (input instanceof Readable) return { kind: 'stream', stream: input };
   if (isWebStream(input)) {
     if (input.locked) {
@@ -63,6 +69,26 @@ function isNodeStream(input: object | null): boolean {
   return (
     typeof (input as NodeJS.ReadableStream | null)?.pipe === 'function' && Symbol.asyncIterator in input!
   );
+}
+
+/**
+ * Takes over an input that a call was given and may read much later, or never: an error of a stream then waits for its
+ * reader instead of ending the process as an error that nobody listens for.
+ *
+ * @returns whether it is a stream, for `discardInput`
+ */
+export function adopt(input: object): boolean {
+  if (isNodeStream(input)) {
+    (input as NodeJS.ReadableStream).on('error', () => {});
+    return true;
+  }
+  return isWebStream(input);
+}
+
+/** Gives up a stream that a call was given: what it has not read is let go. Does nothing to one that was read. */
+export function discardInput(input: object): void {
+  if (isNodeStream(input)) (input as Partial<Readable>).destroy?.();
+  else if (isWebStream(input) && !input.locked) input.cancel().catch(() => {});
 }
 
 /** Gives up a stream that will not be read: its file or socket is closed. */
@@ -198,7 +224,18 @@ function fileError(cause: unknown, subject: Subject): CinefuseError {
       });
 }
 
+/** Streams that a call reads or has read: a second reader would get a part of the bytes, or none. */
+const taken = new WeakSet<Readable>();
+
 async function* boundedChunks(stream: Readable, o: ReadOptions): AsyncGenerator<Uint8Array> {
+  if (taken.has(stream)) {
+    throw new InputError('ERR_INPUT_VALUE', {
+      field: o.subject.field,
+      expected: 'a stream that nobody else reads',
+      got: 'one that was given before',
+    });
+  }
+  taken.add(stream);
   const stop = () => stream.destroy();
   if (o.signal.aborted) stop();
   o.signal.addEventListener('abort', stop, { once: true });

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { MediaError } from '../errors.js';
-import { atExit } from './exit.js';
+import { atExit } from '../exit.js';
 import { fromErrorData, type Job, type JobResult, type Reply, Stopped } from './job.js';
 import { type Lane, WORKER_FILE } from './lane.js';
 

@@ -134,7 +134,7 @@ export class MetadataEncoder {
       values.set(`language.${name}`, group === name ? 1 : 0);
     }
 
-    const cast = listed(movie.cast).slice(0, CAST_DEPTH);
+    const cast = listed(movie.cast, CAST_DEPTH);
     if (cast.length === 0) missing.push('cast');
     peopleFeatures('cast', cast, this.#cast, values);
     values.set('cast.lead.rating', (this.#cast.get(cast[0] ?? '')?.rating ?? 0) / 1000);
@@ -197,9 +197,15 @@ function byName<Row extends Record<string, number>>(
   );
 }
 
-/** Name keys, in order, each once, without empty ones. */
-export function listed(names: readonly string[] | undefined): string[] {
-  return [...new Set((names ?? []).map(nameKey))].filter((key) => key !== '');
+/** Name keys, in order, each once, without empty ones; the first `most`. */
+export function listed(names: readonly string[] | undefined, most = Number.POSITIVE_INFINITY): string[] {
+  const keys = new Set<string>();
+  for (const name of names ?? []) {
+    if (keys.size >= most) break;
+    const key = nameKey(name);
+    if (key !== '') keys.add(key);
+  }
+  return [...keys];
 }
 
 /**

@@ -1,6 +1,8 @@
 import { open, stat } from 'node:fs/promises';
 import { InputError } from '../errors.js';
 
+/** Most characters (UTF-16 units) of a text: about 1,500 pages. */
+export const MAX_TEXT_CHARACTERS = 4_000_000;
 /** Most bytes of a text file that is handed in. */
 export const MAX_TEXT_BYTES = 16 * 2 ** 20;
 
@@ -9,7 +11,7 @@ export const MAX_TEXT_BYTES = 16 * 2 ** 20;
  *
  * @param field  what to call it in errors, e.g. "synopsis"
  * @throws InputError ERR_INPUT_FILE   not there, not a regular file, over 16 MiB, not UTF-8
- * @throws InputError ERR_INPUT_VALUE  a file without words
+ * @throws InputError ERR_INPUT_VALUE  a file without words, or with more than 4,000,000 characters
  */
 export async function readText(input: string | { path: string }, field: string): Promise<string> {
   if (typeof input === 'string') return input;
@@ -38,6 +40,14 @@ export async function readText(input: string | { path: string }, field: string):
         file,
         expected: 'a text that is not empty',
         got: 'a file without words',
+      });
+    }
+    if (text.length > MAX_TEXT_CHARACTERS) {
+      throw new InputError('ERR_INPUT_VALUE', {
+        field,
+        file,
+        expected: `at most ${MAX_TEXT_CHARACTERS} characters`,
+        got: `${text.length}`,
       });
     }
     return text;

@@ -21,6 +21,9 @@ export interface ReviewScores {
   languages: (string | undefined)[];
 }
 
+/** Reviews worked on together. */
+const GROUP = 128;
+
 /** Polarity of reviews, each by the scorer of its language. */
 export class ReviewScorer {
   readonly #scorers: ReadonlyMap<string, LanguageScorer>;
@@ -51,6 +54,21 @@ export class ReviewScorer {
     reviews: readonly string[],
     options: { signal?: AbortSignal | undefined } = {},
   ): Promise<ReviewScores> {
+    const scores: ReviewScores = { probabilities: [], languages: [] };
+    // Ten thousand at once would hold the event loop.
+    for (let first = 0; first < reviews.length; first += GROUP) {
+      const group = await this.#scoreGroup(reviews.slice(first, first + GROUP), first, options);
+      scores.probabilities.push(...group.probabilities);
+      scores.languages.push(...group.languages);
+    }
+    return scores;
+  }
+
+  async #scoreGroup(
+    reviews: readonly string[],
+    first: number,
+    options: { signal?: AbortSignal | undefined },
+  ): Promise<ReviewScores> {
     const guesses = await Promise.all(reviews.map((text) => this.#thread.detectLanguage(text, options)));
     const languages = guesses.map((guess) =>
       guess.candidates.length === 0
@@ -60,7 +78,7 @@ export class ReviewScorer {
     const probabilities = guesses.map(
       (guess, i): number | CinefuseError =>
         new InputError('ERR_INPUT_LANGUAGE', {
-          field: `reviews.${i}`,
+          field: `reviews.${first + i}`,
           expected: `a review in ${this.languages.join(' or ')}`,
           got: guess.language === 'und' ? 'one without words' : `one that seems to be in ${guess.language}`,
         }),
@@ -69,8 +87,10 @@ export class ReviewScorer {
       [...this.#scorers].map(async ([language, scorer]) => {
         const places = languages.flatMap((own, i) => (own === language ? [i] : []));
         if (places.length === 0) return;
+        const texts = places.map((place) => reviews[place]!);
+        const fields = places.map((place) => `reviews.${first + place}`);
         const parts = await Promise.all(
-          scorer.features.map((name) => this.#encode(name, places, reviews, options.signal)),
+          scorer.features.map((name) => this.#encode(name, texts, fields, options.signal)),
         );
         places.forEach((place, i) => {
           probabilities[place] = probabilityOf(
@@ -85,14 +105,12 @@ export class ReviewScorer {
 
   async #encode(
     name: string,
-    places: readonly number[],
-    reviews: readonly string[],
+    texts: readonly string[],
+    fields: readonly string[],
     signal: AbortSignal | undefined,
   ): Promise<(Float32Array | CinefuseError)[]> {
-    const texts = places.map((place) => reviews[place]!);
     const tfidf = this.#tfidf.get(name);
-    if (tfidf) return texts.map((text) => tfidf.encode(text));
-    const fields = places.map((place) => `reviews.${place}`);
+    if (tfidf) return (await tfidf.encodeEach(texts, { signal })).map(({ data }) => data);
     const embeddings = await this.#texts.get(name)!.encodeEach(texts, { signal, fields });
     return embeddings.map((embedding) =>
       embedding instanceof CinefuseError ? embedding : meanVector(embedding),

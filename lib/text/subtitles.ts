@@ -32,6 +32,12 @@ export function parseSubtitles(source: string): SubtitleCue[] {
   return cues;
 }
 
+/** The dialogue of an .srt or .vtt file, a line a cue; of anything else the text as it is. */
+export function dialogueOf(source: string): string {
+  const cues = parseSubtitles(source);
+  return cues.length > 0 ? cues.map(({ text }) => text).join('\n') : source;
+}
+
 function milliseconds(match: RegExpExecArray, first: number): number {
   const [hours, minutes, seconds, fraction] = match.slice(first, first + 4);
   return (

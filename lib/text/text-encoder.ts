@@ -12,6 +12,7 @@ import type { Tensor } from '../encoders/tensor.js';
 import { CinefuseError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import type { TextSpan } from './chunks.js';
 import { coversLanguage, type LanguageGuess } from './language.js';
+import { MAX_TEXT_CHARACTERS } from './read-text.js';
 import { type PreparedText, TextThread, type TokenizerFiles } from './text-thread.js';
 
 /** The embedding of a text: one vector a chunk of whole sentences. */
@@ -22,9 +23,6 @@ export interface TextEmbedding extends Embedding {
   /** Where each chunk stands in the text, in UTF-16 units. */
   spans: TextSpan[];
 }
-
-/** A longer text is refused: about 1,500 pages. */
-const MAX_CHARACTERS = 4_000_000;
 
 export interface TextEncoderParts {
   spec: TextEncoderSpec;
@@ -189,10 +187,10 @@ function checkText(text: unknown, field: string): void {
     const got = text === '' ? 'an empty string' : 'blanks only';
     throw new InputError('ERR_INPUT_EMPTY', { field, expected: 'a text with words in it', got });
   }
-  if (text.length > MAX_CHARACTERS) {
+  if (text.length > MAX_TEXT_CHARACTERS) {
     throw new InputError('ERR_INPUT_VALUE', {
       field,
-      expected: `at most ${MAX_CHARACTERS} characters`,
+      expected: `at most ${MAX_TEXT_CHARACTERS} characters`,
       got: `${text.length}`,
     });
   }

@@ -7,6 +7,7 @@ import { toWireError, type WorkerReply } from '../encoders/worker-channel.js';
 import { ModelError } from '../errors.js';
 import { packChunks, type TextSpan } from './chunks.js';
 import { detectLanguage, type LanguageGuess } from './language.js';
+import { dialogueOf } from './subtitles.js';
 
 export interface TokenizerFiles {
   /** Distinguishes tokenizers in the thread's cache. */
@@ -27,6 +28,11 @@ export interface PrepareRequest {
   files: TokenizerFiles;
 }
 
+export interface SubtitlesRequest {
+  kind: 'subtitles';
+  source: string;
+}
+
 /** A text ready for its encoder. */
 export interface PreparedText {
   language: LanguageGuess;
@@ -39,7 +45,7 @@ export interface PreparedText {
   unknownShare: number;
 }
 
-type Request = { id: number } & (DetectRequest | PrepareRequest);
+type Request = { id: number } & (DetectRequest | PrepareRequest | SubtitlesRequest);
 
 /** What `encode` returns; the package's own declaration of it does not resolve under nodenext. */
 interface Encoding {
@@ -136,11 +142,15 @@ function shareOfUnknown(tokenizer: Tokenizer, unknownId: number, pieces: string[
   return total === 0 ? 0 : unknown / total;
 }
 
+async function work(request: Request): Promise<unknown> {
+  if (request.kind === 'detect') return detectLanguage(request.text);
+  return request.kind === 'subtitles' ? dialogueOf(request.source) : prepare(request);
+}
+
 async function answer(request: Request): Promise<void> {
   let reply: WorkerReply;
   try {
-    const value = request.kind === 'detect' ? await detectLanguage(request.text) : await prepare(request);
-    reply = { id: request.id, value };
+    reply = { id: request.id, value: await work(request) };
   } catch (error) {
     reply = { id: request.id, error: toWireError(error, 'ERR_INTERNAL') };
   }

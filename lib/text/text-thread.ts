@@ -1,6 +1,12 @@
 import { WorkerChannel } from '../encoders/worker-channel.js';
-import type { LanguageGuess } from './language.js';
-import type { DetectRequest, PreparedText, PrepareRequest, TokenizerFiles } from './text-thread-main.js';
+import { type LanguageGuess, languageSample } from './language.js';
+import type {
+  DetectRequest,
+  PreparedText,
+  PrepareRequest,
+  SubtitlesRequest,
+  TokenizerFiles,
+} from './text-thread-main.js';
 
 export type { PreparedText, TokenizerFiles } from './text-thread-main.js';
 
@@ -18,7 +24,7 @@ export class TextThread {
    * @throws DisposedError  ERR_DISPOSED
    */
   detectLanguage(text: string, options: { signal?: AbortSignal | undefined } = {}): Promise<LanguageGuess> {
-    const request: DetectRequest = { kind: 'detect', text };
+    const request: DetectRequest = { kind: 'detect', text: languageSample(text) };
     return this.#channel.request(request, [], options.signal) as Promise<LanguageGuess>;
   }
 
@@ -36,6 +42,17 @@ export class TextThread {
   ): Promise<PreparedText> {
     const request: PrepareRequest = { kind: 'prepare', text, files };
     return this.#channel.request(request, [], options.signal) as Promise<PreparedText>;
+  }
+
+  /**
+   * The dialogue of an .srt or .vtt file, a line a cue; of anything else the text as it is.
+   *
+   * @throws CancelledError ERR_CANCELLED
+   * @throws DisposedError  ERR_DISPOSED
+   */
+  dialogue(source: string, options: { signal?: AbortSignal | undefined } = {}): Promise<string> {
+    const request: SubtitlesRequest = { kind: 'subtitles', source };
+    return this.#channel.request(request, [], options.signal) as Promise<string>;
   }
 
   dispose(): Promise<void> {

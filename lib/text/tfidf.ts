@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { BundleError, ShapeError } from '../errors.js';
+import { BundleError, ShapeError, throwIfCancelled } from '../errors.js';
+import { Pace } from '../pace.js';
 
 /**
  * TF-IDF of words and word pairs, brought to a short dense vector by a learned projection.
@@ -51,14 +52,43 @@ export function wordsOf(text: string): string[] {
     .filter((word) => !STOP_WORDS.has(word));
 }
 
+/** Words, and pairs of neighbouring words, with how often each occurs in the parts of a text. */
+class TermCounter {
+  readonly counts = new Map<string, number>();
+  #last: string | undefined;
+
+  add(part: string): void {
+    for (const word of wordsOf(part)) {
+      this.#count(word);
+      if (this.#last !== undefined) this.#count(`${this.#last} ${word}`);
+      this.#last = word;
+    }
+  }
+
+  #count(term: string): void {
+    this.counts.set(term, (this.counts.get(term) ?? 0) + 1);
+  }
+}
+
 /** Words, and pairs of neighbouring words, with how often each occurs. */
 export function termCounts(text: string): Map<string, number> {
-  const words = wordsOf(text);
-  const counts = new Map<string, number>();
-  const add = (term: string) => counts.set(term, (counts.get(term) ?? 0) + 1);
-  for (const word of words) add(word);
-  for (let i = 1; i < words.length; i++) add(`${words[i - 1]} ${words[i]}`);
-  return counts;
+  const counter = new TermCounter();
+  counter.add(text);
+  return counter.counts;
+}
+
+/** About so many characters are a millisecond's work. */
+const PART = 16_384;
+
+/** Parts of a text that end where no word can go on: before white space. Together they have the words of the whole. */
+function* partsOf(text: string): Generator<string> {
+  const blank = /\s/gu;
+  for (let start = 0; start < text.length; ) {
+    blank.lastIndex = start + PART;
+    const end = text.length - start > PART ? (blank.exec(text)?.index ?? text.length) : text.length;
+    yield text.slice(start, end);
+    start = end;
+  }
 }
 
 /**
@@ -107,8 +137,12 @@ export class TfidfEncoder {
 
   /** The L2-normalised sparse vector: [index of term, value], by rising index. */
   sparse(text: string): [index: number, value: number][] {
+    return this.#sparse(termCounts(text));
+  }
+
+  #sparse(counts: ReadonlyMap<string, number>): [index: number, value: number][] {
     const entries: [number, number][] = [];
-    for (const [term, count] of termCounts(text)) {
+    for (const [term, count] of counts) {
       const index = this.#index.get(term);
       if (index !== undefined) entries.push([index, (1 + Math.log(count)) * (this.#tensors.idf[index] ?? 0)]);
     }
@@ -118,9 +152,38 @@ export class TfidfEncoder {
 
   /** @returns (dim) */
   encode(text: string): Float32Array {
+    return this.#project(this.sparse(text));
+  }
+
+  /**
+   * Many texts, or long ones: as `encode`, with rests for the event loop.
+   *
+   * @returns per text (dim), and whether any of its terms is known
+   * @throws CancelledError ERR_CANCELLED
+   */
+  async encodeEach(
+    texts: readonly string[],
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<{ data: Float32Array; known: boolean }[]> {
+    const pace = new Pace();
+    const results: { data: Float32Array; known: boolean }[] = [];
+    for (const text of texts) {
+      const counter = new TermCounter();
+      for (const part of partsOf(text)) {
+        counter.add(part);
+        if (pace.due) await pace.rest();
+        throwIfCancelled(signal);
+      }
+      const terms = this.#sparse(counter.counts);
+      results.push({ data: this.#project(terms), known: terms.length > 0 });
+    }
+    return results;
+  }
+
+  #project(terms: readonly [index: number, value: number][]): Float32Array {
     const { projection, scale } = this.#tensors;
     const sums = new Float64Array(this.dim);
-    for (const [index, value] of this.sparse(text)) {
+    for (const [index, value] of terms) {
       const row = index * this.dim;
       for (let d = 0; d < this.dim; d++) sums[d]! += value * projection[row + d]!;
     }

@@ -1,6 +1,6 @@
 /** Every TypeScript example of the README and of the documents that are all ours is compiled, and run as it stands. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -64,14 +64,41 @@ for (const { document, line, name } of examples) {
   });
 }
 
+test('every link of the README and the documents leads to a file that is there, and a heading in it', (t) => {
+  const documents = [
+    'README.md',
+    'CONTRIBUTING.md',
+    ...readdirSync(path.join(root, 'docs')).map((name) => `docs/${name}`),
+  ];
+  for (const document of documents) {
+    const text = readFileSync(path.join(root, document), 'utf8');
+    for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target as string)) continue;
+      const [name, heading] = (target as string).split('#') as [string, string?];
+      const file = name === '' ? path.join(root, document) : path.join(root, path.dirname(document), name);
+      t.true(existsSync(file), `${document}: ${target}`);
+      if (heading === undefined || !existsSync(file)) continue;
+      const anchors = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+        (title as string)
+          .toLowerCase()
+          .replace(/[^\p{L}\p{N} _-]/gu, '')
+          .replaceAll(' ', '-'),
+      );
+      t.true(anchors.includes(heading), `${document}: ${target}`);
+    }
+  }
+});
+
 test('the README quotes the quality that the default bundle was measured to have', async (t) => {
   const { qualitySection, quote } = await import(
     pathToFileURL(path.join(root, 'scripts', 'quote-results.mjs')).href
   );
-  const { metrics } = JSON.parse(readFileSync(path.join(root, 'models', 'default', 'bundle.json'), 'utf8'));
+  const read = (...parts: string[]) => JSON.parse(readFileSync(path.join(root, ...parts), 'utf8'));
+  const { metrics } = read('models', 'default', 'bundle.json');
+  const results = read('training', 'results', 'baselines.json');
   const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
   t.is(
-    quote(readme, 'quality', qualitySection(metrics)),
+    quote(readme, 'quality', qualitySection(metrics, results)),
     readme,
     'node scripts/quote-results.mjs brings it up to date',
   );

@@ -28,7 +28,8 @@
       'target_name': 'cinefuse_native',
       'sources': ['<!@(node scripts/sources.mjs addon)'],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+      'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+                  'NODE_ADDON_API_DISABLE_DEPRECATED'],
       'dependencies': ['cinefuse_baseline'],
       'conditions': [
         ['target_arch=="x64"', { 'dependencies': ['cinefuse_avx2', 'cinefuse_avx512'] }],

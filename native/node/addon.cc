@@ -1,4 +1,5 @@
 // The table of exports. lib/native.ts describes it to TypeScript.
+#include <dlfcn.h>
 #include <napi.h>
 
 #include "../core/exec.h"
@@ -63,9 +64,18 @@ Napi::Value info_node(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// Node unloads an addon when the last worker thread that has it ends; the threads of our pool would go on in
+// code that is gone. So the library stays for as long as the process lives.
+void keep_loaded() {
+  static const char here = 0;
+  Dl_info library;
+  if (dladdr(&here, &library) && library.dli_fname) dlopen(library.dli_fname, RTLD_NOW | RTLD_NODELETE);
+}
+
 }  // namespace
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+  keep_loaded();
   exports.Set("info", guarded<info_node>(env, "info"));
   exports.Set("releaseHandle", guarded<release_handle>(env, "releaseHandle"));
   exports.Set("activation", guarded<activation_node>(env, "activation"));

@@ -267,21 +267,30 @@ class Task {
 
   static void complete(napi_env raw, napi_status status, void* data) {
     std::unique_ptr<Task, void (*)(Task*)> task(static_cast<Task*>(data), [](Task* t) { delete t; });
-    const Napi::Env env(raw);
-    const Napi::HandleScope scope(env);
     try {
-      if (status == napi_cancelled && !task->error_) {
-        task->error_ = std::make_unique<Error>(Code::kCancelled, "", "The queued work was cancelled");
+      const Napi::Env env(raw);
+      const Napi::HandleScope scope(env);
+      task->settle(env, status);
+    } catch (...) {
+      // Not even rejecting works: the worker thread is being terminated, and nobody waits for the promise any
+      // more. An exception out of this callback would end the whole process.
+    }
+  }
+
+  void settle(Napi::Env env, napi_status status) {
+    try {
+      if (status == napi_cancelled && !error_) {
+        error_ = std::make_unique<Error>(Code::kCancelled, "", "The queued work was cancelled");
       }
-      if (task->error_) {
-        task->deferred_.Reject(to_js(env, *task->error_).Value());
+      if (error_) {
+        deferred_.Reject(to_js(env, *error_).Value());
         return;
       }
-      task->deferred_.Resolve(result(env, task->outputs_.Value(), task->output_count_, task->finish_));
+      deferred_.Resolve(result(env, outputs_.Value(), output_count_, finish_));
     } catch (const Napi::Error& error) {
-      task->deferred_.Reject(error.Value());
+      deferred_.Reject(error.Value());
     } catch (...) {
-      task->deferred_.Reject(to_js(env, current_error()).Value());
+      deferred_.Reject(to_js(env, current_error()).Value());
     }
   }
 

@@ -103,3 +103,14 @@ test('the README quotes the quality that the default bundle was measured to have
     'node scripts/quote-results.mjs brings it up to date',
   );
 });
+
+test('the README lists the operators that there are', async (t) => {
+  const text = readFileSync(path.join(root, 'README.md'), 'utf8');
+  const rows = text.slice(text.indexOf('| operator | what |')).split('\n\n')[0]!.split('\n').slice(2);
+  const named = rows.flatMap((row) =>
+    [...row.split('|')[1]!.matchAll(/`(\w+)`/g)].map(([, name]) => name as string),
+  );
+  const exported = Object.keys(await import('../lib/ops/index.js'));
+  const helpers = ['Prepared', 'activationSync', 'defaultIsa', 'defaultThreads', 'frameSize'];
+  t.deepEqual(named.sort(), exported.filter((name) => !helpers.includes(name)).sort());
+});

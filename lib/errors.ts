@@ -155,6 +155,13 @@ export function errorFromCode(
   return new Class(code, details);
 }
 
+/** The error itself if it is ours; anything else as ERR_INTERNAL with its cause. */
+export function asCinefuseError(error: unknown): CinefuseError {
+  if (error instanceof CinefuseError) return error;
+  const got = error instanceof Error ? error.message : String(error);
+  return new BackendError('ERR_INTERNAL', { message: `A failure that should not be: ${got}`, cause: error });
+}
+
 export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code);
 }

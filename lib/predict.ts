@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import path from 'node:path';
 import { Batches } from './batches.js';
 import {
+  asCinefuseError,
   BackendError,
   CancelledError,
   CinefuseError,
@@ -271,7 +272,7 @@ export class Predictor implements AsyncDisposable {
         return embedding ? [{ ...embedding, input, encoder }] : [];
       });
     });
-    return turn.finally(release);
+    return turn.catch((error: unknown) => Promise.reject(asCinefuseError(error))).finally(release);
   }
 
   /** The model, what it was measured to do, and what runs where. */
@@ -344,7 +345,7 @@ export class Predictor implements AsyncDisposable {
     } catch (error) {
       if (error instanceof CancelledError || error instanceof DisposedError) throw error;
       // Of no one film, as far as can be told; those of other batches are not concerned.
-      const failure = error instanceof CinefuseError ? error : internalError(error);
+      const failure = asCinefuseError(error);
       return intakes.map((intake, at) => {
         const own = intake.film instanceof CinefuseError ? intake.film : failure;
         return this.#rooms.resultOf(own, firstIndex + at, intake);
@@ -437,14 +438,6 @@ export class Predictor implements AsyncDisposable {
 function cudaState({ backends }: NativeInfo): { available: boolean; reason?: string } {
   if (backends.includes('cuda')) return { available: true };
   return { available: false, reason: 'this build of the addon has no CUDA operators' };
-}
-
-function internalError(cause: unknown): BackendError {
-  const got = cause instanceof Error ? cause.message : String(cause);
-  return new BackendError('ERR_INTERNAL', {
-    message: `Predicting failed in a way it should not: ${got}`,
-    cause,
-  });
 }
 
 function disposedError(): DisposedError {

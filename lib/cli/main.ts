@@ -137,11 +137,10 @@ function explain(error: unknown): number {
 }
 
 async function main(argv: string[]): Promise<number> {
-  // A reader that has seen enough (head, less) is no failure.
+  // A reader that has seen enough (head, less) is no failure. Other errors, a full disk, come back to who writes.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(EXIT.ok);
-      throw error;
     });
   }
   const { signal, received } = cancelOnSignals();

@@ -10,6 +10,7 @@ import {
 import { nearestName } from '../nearest.js';
 import { resolveInside } from './files.js';
 import { checkGraph } from './graph.js';
+import { declineTelemetry } from './runtime.js';
 import { SignalListeners } from '../signal-listeners.js';
 import type { EncoderSpec } from './spec.js';
 import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
@@ -156,6 +157,7 @@ export class EncoderPool {
     throwIfCancelled(options.signal);
     const { workers, threads } = chooseThreads(options);
     checkDevice(options.device);
+    declineTelemetry();
     const pool = new EncoderPool(workers, threads, options);
     const cancel = () => void pool.dispose();
     options.signal?.addEventListener('abort', cancel, { once: true });

@@ -8,11 +8,21 @@ export type OnnxRuntime = typeof import('onnxruntime-node');
 let loading: Promise<OnnxRuntime> | undefined;
 
 /**
+ * ONNX Runtime from 1.30 keeps a device number and a data base of its use in the home directory, leaves log files in the
+ * temporary one, and reports to its maker, unless the environment says no. We say no, where the user has not said
+ * anything. Of use on the main thread only, before the library is loaded: a worker thread's environment is a copy.
+ */
+export function declineTelemetry(): void {
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
+}
+
+/**
  * onnxruntime-node, on first use.
  *
  * @throws ModelError ERR_MODEL_RUNTIME  not installed, or not for this platform
  */
 export async function loadRuntime(): Promise<OnnxRuntime> {
+  declineTelemetry();
   loading ??= import('onnxruntime-node').then(
     (module: OnnxRuntime & { default?: OnnxRuntime }) => module.default ?? module,
   );

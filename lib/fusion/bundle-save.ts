@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isPathInside } from '../encoders/files.js';
-import { BundleError, throwIfCancelled } from '../errors.js';
+import { BundleError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import { loadBundle } from './bundle.js';
 import { type BundleManifest, parseManifest } from './manifest.js';
 import { type StoredTensor, serializeSafetensors } from './safetensors.js';
@@ -30,6 +30,7 @@ export interface SaveBundleOptions {
  *
  * @param target  directory or .tar; what is there is replaced only with `overwrite`
  * @throws BundleError ERR_BUNDLE_WRITE   the target is there, the disk is full, no permission; nothing is left behind
+ * @throws InputError ERR_INPUT_TYPE      no path, no contents
  * @throws BundleError as loadBundle, for contents that do not make a valid bundle
  */
 export async function saveBundle(
@@ -37,6 +38,11 @@ export async function saveBundle(
   contents: BundleContents,
   options: SaveBundleOptions = {},
 ): Promise<BundleManifest> {
+  if (typeof target !== 'string' || target === '') throw wrongType('target', 'a path', target);
+  for (const part of ['manifest', 'tensors', 'files'] as const) {
+    const value: unknown = (contents as Partial<BundleContents> | null | undefined)?.[part];
+    if (typeof value !== 'object' || value === null) throw wrongType(`contents.${part}`, 'an object', value);
+  }
   const parent = path.dirname(path.resolve(target));
   const tag = `.${path.basename(target)}.${randomBytes(6).toString('hex')}`;
   const draft = path.join(parent, `${tag}.new`);
@@ -59,7 +65,8 @@ export async function saveBundle(
       got: 'an existing one',
     });
   }
-  await writing(mkdir(draft, { recursive: true }));
+  // The draft itself not recursively: where nothing can be made (/proc), Node's recursive mkdir tries for ever.
+  await writing(mkdir(parent, { recursive: true }).then(() => mkdir(draft)));
   try {
     const listed: BundleManifest['files'] = {};
     const all: Record<string, string | Uint8Array> = {
@@ -111,6 +118,10 @@ export async function saveBundle(
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
+}
+
+function wrongType(field: string, expected: string, got: unknown): InputError {
+  return new InputError('ERR_INPUT_TYPE', { field, expected, got: describeValue(got) });
 }
 
 /** Copies a file or writes bytes, synced to disk, and tells their hash. */

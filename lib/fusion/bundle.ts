@@ -107,6 +107,13 @@ export async function loadBundle(source: string, options: LoadBundleOptions = {}
     throw notThere(source, 'a bundle: a directory with bundle.json, or a .tar of one', cause);
   });
   if (info.isDirectory()) return readBundle(source, limits, options.signal, undefined);
+  if (!info.isFile()) {
+    throw new BundleError('ERR_BUNDLE_FORMAT', {
+      file: source,
+      expected: 'a directory, or a whole .tar file',
+      got: 'something else: a device, FIFO or socket',
+    });
+  }
   const unpacked = await unpackDirectory(source);
   try {
     await unpackTar(source, unpacked.path, limits, options.signal);

@@ -149,7 +149,7 @@ export async function stageFile(source: Source, o: ReadOptions): Promise<StagedF
   }
   if (source.kind === 'bytes') checkSize(source.bytes.length, o);
   // Synchronous, so that an exit of the process cannot come between making it and noting it. Mode 0700.
-  const directory = mkdtempSync(join(tmpdir(), 'cinefuse-'));
+  const directory = temporaryDirectory(o.subject);
   const forget = atExit(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   const release = async () => {
     await rm(directory, { recursive: true, force: true });
@@ -167,6 +167,19 @@ export async function stageFile(source: Source, o: ReadOptions): Promise<StagedF
     throw fileError(cause, o.subject);
   }
   return { path, release };
+}
+
+function temporaryDirectory(subject: Subject): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'cinefuse-'));
+  } catch (cause) {
+    throw new MediaError('ERR_MEDIA_READ', {
+      ...subject,
+      expected: `a temporary directory in ${tmpdir()} to put it into`,
+      got: (cause as Error).message,
+      cause,
+    });
+  }
 }
 
 /** A regular, readable, non-empty file within the limit; its size. Opens nothing: a FIFO would wait, a device act. */

@@ -1,6 +1,6 @@
 /** What people and machines read of a prediction. */
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
@@ -205,4 +205,28 @@ test('a file of results appears whole or not at all', async (t) => {
     code: 'ERR_INPUT_FILE',
     field: '--output',
   });
+  await throwsTyped(t, () => openOutput(folder), { code: 'ERR_INPUT_FILE', field: '--output' });
+
+  const link = path.join(folder, 'link.json');
+  await symlink('out.json', link);
+  const linked = await openOutput(link);
+  await linked.write('through the link');
+  await linked.finish();
+  t.true((await lstat(link)).isSymbolicLink());
+  t.is(await readFile(file, 'utf8'), 'through the link');
+});
+
+test('a device is written to, never replaced; a full one is a typed error', async (t) => {
+  const sink = await openOutput('/dev/null');
+  await sink.write('gone');
+  await sink.finish();
+  t.true((await lstat('/dev/null')).isCharacterDevice());
+  if (!existsSync('/dev/full')) {
+    t.log('this system has no /dev/full');
+    return;
+  }
+  const full = await openOutput('/dev/full');
+  await throwsTyped(t, () => full.write('too much'), { code: 'ERR_INPUT_FILE', message: /ENOSPC/ });
+  await full.abandon();
+  t.true((await lstat('/dev/full')).isCharacterDevice());
 });

@@ -269,6 +269,9 @@ test('bundles: values that are not finite, tensors of another dtype, files that 
   await rm(path.join(bundle, 'bundle.json'));
   await mkdir(path.join(bundle, 'bundle.json'));
   await throwsTyped(t, () => Predictor.load(bundle), { code: 'ERR_BUNDLE_NOT_FOUND' });
+  await throwsTyped(t, () => Predictor.load('/dev/zero'), { code: 'ERR_BUNDLE_FORMAT' });
+  await throwsTyped(t, () => saveBundle('/proc/bundle', tinyContents()), { code: 'ERR_BUNDLE_WRITE' });
+  await throwsTyped(t, () => saveBundle(path.join(dir.path, 'x'), null as never), { code: 'ERR_INPUT_TYPE' });
 });
 
 test('storms: 200 calls at once, half of them cancelled; no warning, no temporary file', async (t) => {

@@ -33,7 +33,7 @@ export async function loadRuntime(): Promise<OnnxRuntime> {
     const missing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
     throw new ModelError('ERR_MODEL_RUNTIME', {
       message: missing
-        ? 'Encoders need the optional dependency onnxruntime-node, which is not installed. Run: npm install onnxruntime-node'
+        ? 'Encoders need the optional dependency onnxruntime-node, which is not installed. Run: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node'
         : `onnxruntime-node is installed but could not be loaded on ${process.platform}-${process.arch}: ${
             (cause as Error).message
           }. Try: npm rebuild onnxruntime-node, or npm install onnxruntime-node again`,

@@ -2,14 +2,24 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import type { EncoderModel } from '../../lib/encoders/pool.js';
 import { type EncoderSpec, parseEncoderSpec } from '../../lib/encoders/spec.js';
 import { model, node, tensor, value } from '../onnx.js';
 
 export const digest = (data: Uint8Array) => createHash('sha256').update(data).digest('hex');
 
-export const temporaryDirectory = () => mkdtemp(join(tmpdir(), 'cinefuse-encoders-'));
+const directories: string[] = [];
+process.on('exit', () => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A temporary directory that goes away with the process of the test file. */
+export async function temporaryDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'cinefuse-encoders-'));
+  directories.push(directory);
+  return directory;
+}
 
 /** Writes a file below `directory` and returns what a spec says of it. */
 export async function place(

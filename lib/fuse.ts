@@ -8,6 +8,8 @@ import type { ExecOptions } from './ops/exec.js';
 
 /** Rows of one call of the network: films, and films with an input left out. */
 const MAX_ROWS = 64;
+/** Input values of one call: 64 MiB. Sequences are padded to the longest of the call. A film alone may take more. */
+const MAX_VALUES = 2 ** 24;
 
 /** What the network says of one film. */
 export interface Fused {
@@ -88,6 +90,7 @@ export async function fuseFilms(
   const names = manifest.modalities.map(({ name }) => name);
   const results: Fused[] = [];
   let rows: Row[] = [];
+  let steps = new Map<string, { length: number; dim: number }>();
   let pending: { film: EncodedFilm; inputs: InputName[]; first: number }[] = [];
   const flush = async () => {
     if (rows.length === 0) return;
@@ -122,10 +125,30 @@ export async function fuseFilms(
     ];
     const own: Row[] = [{ film, without: undefined }];
     if (inputs.length > 1) own.push(...inputs.map((without): Row => ({ film, without })));
-    if (rows.length + own.length > MAX_ROWS) await flush();
+    const next = longest(film, steps);
+    const values = valuesOf(next) * (rows.length + own.length);
+    if (rows.length + own.length > MAX_ROWS || values > MAX_VALUES) {
+      await flush();
+      steps = longest(film, new Map());
+    } else steps = next;
     pending.push({ film, inputs, first: rows.length });
     rows.push(...own);
   }
   await flush();
   return results;
+}
+
+/** By modality the longest sequence, of the films so far and this one. */
+function longest(film: EncodedFilm, before: ReadonlyMap<string, { length: number; dim: number }>) {
+  const steps = new Map(before);
+  for (const [name, { length, dim }] of film.embeddings) {
+    steps.set(name, { length: Math.max(length, steps.get(name)?.length ?? 0), dim });
+  }
+  return steps;
+}
+
+function valuesOf(steps: ReadonlyMap<string, { length: number; dim: number }>): number {
+  let values = 0;
+  for (const { length, dim } of steps.values()) values += length * dim;
+  return values;
 }

@@ -176,7 +176,7 @@ sharedTest('a bundle trained on the real clips predicts from trailers', [MEDIA],
   t.is(music.notUsed[0]!.input, 'trailer.video');
 });
 
-test('without the real clips nothing above ran: the example trailer still embeds', async (t) => {
+test('the picture and sound of the example trailer embed', async (t) => {
   await using predictor = await Predictor.load();
   const example = path.join(
     defaultBundlePath(),

@@ -1,26 +1,14 @@
 /**
  * The fusion network's description: what bundle.json says about the head, and from it the name and shape of every
- * weight. Knows no native code, so that bundles can be verified and made without the addon.
+ * weight. Calls no native code, so that bundles can be verified and made without the addon.
  */
 import { z } from 'zod';
 import { BundleError, describeValue } from '../errors.js';
 import { nearestName } from '../nearest.js';
-
-/** The activations a layer of the network may carry. */
-export const NETWORK_ACTIVATIONS = [
-  'none',
-  'relu',
-  'leaky-relu',
-  'tanh',
-  'sigmoid',
-  'gelu',
-  'gelu-tanh',
-  'silu',
-  'softplus',
-] as const;
+import { ACTIVATIONS } from '../ops/activation.js';
 
 const width = z.int().min(1).max(65_536);
-const activation = z.enum(NETWORK_ACTIVATIONS);
+const activation = z.enum(ACTIVATIONS);
 const name = z
   .string()
   .regex(

@@ -2,11 +2,11 @@ import test from 'ava';
 import {
   FusionNetwork,
   type FusionNetworkSpec,
-  NETWORK_ACTIVATIONS,
   type NetworkOutputs,
   type NetworkSequence,
   weightShapes,
 } from '../../lib/fusion/network.js';
+import { ACTIVATIONS } from '../../lib/ops/activation.js';
 import {
   type Activation,
   activation,
@@ -298,7 +298,7 @@ test('random networks: what is absent changes nothing, and all instruction sets 
   const int = (least: number, most: number) => least + Math.floor(next() * (most - least + 1));
   const layer = (out: number): FusionNetworkSpec['trunk'][number] => ({
     out,
-    activation: NETWORK_ACTIVATIONS[int(0, NETWORK_ACTIVATIONS.length - 1)]!,
+    activation: ACTIVATIONS[int(0, ACTIVATIONS.length - 1)]!,
     layerNorm: next() < 0.5,
   });
   const fusions: FusionNetworkSpec['fusion'][] = [

@@ -81,18 +81,18 @@ export class FilmSources {
   }
 
   image() {
-    return this.#decode('poster', 'poster', 'image', (media, common) => this.#media.image(media, common));
+    return this.#decode('poster', 'image', (media, common) => this.#media.image(media, common));
   }
 
   video(sampling: FrameSampling) {
-    return this.#decode('trailer', 'trailer', `video ${JSON.stringify(sampling)}`, (media, common) =>
+    return this.#decode('trailer', `video ${JSON.stringify(sampling)}`, (media, common) =>
       this.#media.video(media, { ...common, sampling }),
     );
   }
 
   sound(input: 'audio' | 'trailer.audio', sampleRate: number, maxDurationMs: number | undefined) {
     const name = input === 'audio' ? 'audio' : 'trailer';
-    return this.#decode(name, name, `sound ${input} ${sampleRate} ${maxDurationMs}`, (media, common) =>
+    return this.#decode(name, `sound ${input} ${sampleRate} ${maxDurationMs}`, (media, common) =>
       this.#media.audio(media, {
         ...common,
         sampleRate,
@@ -103,7 +103,6 @@ export class FilmSources {
 
   #decode<T>(
     name: 'poster' | 'trailer' | 'audio',
-    field: string,
     key: string,
     decode: (media: MediaInput, common: { field: string; signal?: AbortSignal | undefined }) => Promise<T>,
   ): Promise<Sample<T>> {
@@ -111,7 +110,7 @@ export class FilmSources {
     if (media === undefined) return Promise.resolve({ absent: true });
     return this.#once(key, async () => {
       const source = name === 'trailer' ? await this.#trailer(media) : media;
-      return this.#options.decoding.during(decode(source, { field, signal: this.#options.signal }));
+      return this.#options.decoding.during(decode(source, { field: name, signal: this.#options.signal }));
     });
   }
 

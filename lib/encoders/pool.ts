@@ -1,42 +1,23 @@
 import { availableParallelism } from 'node:os';
-import {
-  CancelledError,
-  DisposedError,
-  describeValue,
-  InputError,
-  ModelError,
-  throwIfCancelled,
-} from '../errors.js';
+import { CancelledError, DisposedError, ModelError, throwIfCancelled } from '../errors.js';
 import { nearestName } from '../nearest.js';
 import { resolveInside } from './files.js';
 import { checkGraph } from './graph.js';
 import { declineTelemetry } from './runtime.js';
 import { SignalListeners } from '../signal-listeners.js';
+import { checkDevice, chooseThreads, type PoolOptions } from './pool-options.js';
 import type { EncoderSpec } from './spec.js';
 import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
 import type { Device, LoadRequest, LoadResult, RunRequest } from './worker.js';
 import { WorkerChannel } from './worker-channel.js';
 
+export type { PoolOptions } from './pool-options.js';
 export type { Device } from './worker.js';
 
 /** An encoder to load: its spec, and the directory in which the spec's paths are. */
 export interface EncoderModel {
   spec: EncoderSpec;
   directory: string;
-}
-
-export interface PoolOptions {
-  /** Threads that own sessions, each with its own copy of the weights. Default 1. */
-  workers?: number | undefined;
-  /** Threads inside one run; workers x threads <= cores. Default: the cores divided by the workers. */
-  threads?: number | undefined;
-  /** 'auto' takes CUDA where it works, and `describe()` says why not; 'cuda' without it is an error. Default 'cpu'. */
-  device?: Device | undefined;
-  /** Runs that may wait; one more is refused with ERR_MODEL_QUEUE. Default 256. */
-  maxQueued?: number | undefined;
-  /** V8 heap of one worker; weights and tensors live outside it. Default: V8's own. */
-  maxHeapMb?: number | undefined;
-  signal?: AbortSignal | undefined;
 }
 
 export interface RunOptions {
@@ -399,34 +380,6 @@ export class EncoderPool {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
-}
-
-function chooseThreads({ workers = 1, threads, maxQueued = 256 }: PoolOptions): {
-  workers: number;
-  threads: number;
-} {
-  const cores = availableParallelism();
-  const check = (field: string, value: number, max: number, expected: string) => {
-    if (Number.isInteger(value) && value >= 1 && value <= max) return;
-    throw new InputError('ERR_INPUT_VALUE', { field, expected, got: describeValue(value) });
-  };
-  check('maxQueued', maxQueued, 1e6, 'a whole number from 1 to 1000000');
-  check('workers', workers, cores, `a whole number from 1 to the ${cores} cores of this machine`);
-  const most = Math.floor(cores / workers);
-  if (threads !== undefined) {
-    const expected = `a whole number from 1 to ${most}: ${workers} workers x threads <= ${cores} cores`;
-    check('threads', threads, most, expected);
-  }
-  return { workers, threads: threads ?? most };
-}
-
-function checkDevice(device: Device | undefined): void {
-  if (device === undefined || device === 'auto' || device === 'cpu' || device === 'cuda') return;
-  throw new InputError('ERR_INPUT_VALUE', {
-    field: 'device',
-    expected: "'auto', 'cpu' or 'cuda'",
-    got: describeValue(device),
-  });
 }
 
 function checkNames(

@@ -1,0 +1,47 @@
+import { availableParallelism } from 'node:os';
+import { describeValue, InputError } from '../errors.js';
+import type { Device } from './worker.js';
+
+export interface PoolOptions {
+  /** Threads that own sessions, each with its own copy of the weights. Default 1. */
+  workers?: number | undefined;
+  /** Threads inside one run; workers x threads <= cores. Default: the cores divided by the workers. */
+  threads?: number | undefined;
+  /** 'auto' takes CUDA where it works, and `describe()` says why not; 'cuda' without it is an error. Default 'cpu'. */
+  device?: Device | undefined;
+  /** Runs that may wait; one more is refused with ERR_MODEL_QUEUE. Default 256. */
+  maxQueued?: number | undefined;
+  /** V8 heap of one worker; weights and tensors live outside it. Default: V8's own. */
+  maxHeapMb?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** @throws InputError ERR_INPUT_VALUE  out of range, or more threads than cores */
+export function chooseThreads({ workers = 1, threads, maxQueued = 256 }: PoolOptions): {
+  workers: number;
+  threads: number;
+} {
+  const cores = availableParallelism();
+  const check = (field: string, value: number, max: number, expected: string) => {
+    if (Number.isInteger(value) && value >= 1 && value <= max) return;
+    throw new InputError('ERR_INPUT_VALUE', { field, expected, got: describeValue(value) });
+  };
+  check('maxQueued', maxQueued, 1e6, 'a whole number from 1 to 1000000');
+  check('workers', workers, cores, `a whole number from 1 to the ${cores} cores of this machine`);
+  const most = Math.floor(cores / workers);
+  if (threads !== undefined) {
+    const expected = `a whole number from 1 to ${most}: ${workers} workers x threads <= ${cores} cores`;
+    check('threads', threads, most, expected);
+  }
+  return { workers, threads: threads ?? most };
+}
+
+/** @throws InputError ERR_INPUT_VALUE */
+export function checkDevice(device: Device | undefined): void {
+  if (device === undefined || device === 'auto' || device === 'cpu' || device === 'cuda') return;
+  throw new InputError('ERR_INPUT_VALUE', {
+    field: 'device',
+    expected: "'auto', 'cpu' or 'cuda'",
+    got: describeValue(device),
+  });
+}

@@ -16,6 +16,8 @@ export const ERROR_CODES = {
   // the machine and the addon
   ERR_BACKEND: 'BackendError',
   ERR_NATIVE_LOAD: 'BackendError',
+  ERR_DEVICE: 'BackendError',
+  ERR_DEVICE_LOST: 'BackendError',
   ERR_HANDLE: 'BackendError',
   ERR_MEMORY: 'BackendError',
   ERR_INTERNAL: 'BackendError',

@@ -1,13 +1,13 @@
 /**
  * The native addon: where it is found, and the one description of its exports. Only lib/ops and lib/fusion use it.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BackendError } from './errors.js';
 
-/** Int32Array [backend, isa, threads, sync], made by lib/ops/exec.ts. */
+/** Int32Array [backend, isa, threads, sync, device, precision], made by lib/ops/exec.ts. */
 export type NativeExec = Int32Array;
 /** Int32Array(1) that native code polls; 1 cancels. */
 export type NativeCancel = Int32Array | undefined;
@@ -26,9 +26,31 @@ export interface NativeInfo {
   compiler: string;
 }
 
+export interface NativeDevice {
+  ordinal: number;
+  usable: boolean;
+  reason: string;
+  name: string;
+  computeCapability: string;
+  multiprocessors: number;
+  memoryBytes: number;
+  l2Bytes: number;
+  driver: number;
+  runtime: number;
+}
+
 export interface NativeAddon {
   info(): NativeInfo;
   releaseHandle(handle: NativeHandle): void;
+
+  openDeviceLibrary(backend: number, path: string, memoryCap: number): { archs: string; toolkit: string };
+  devices(exec: NativeExec, cancel: NativeCancel): NativeResult<NativeDevice[]>;
+  deviceMemory(
+    exec: NativeExec,
+    cancel: NativeCancel,
+  ): NativeResult<{ inUse: number; cached: number; peak: number; cap: number }>;
+  trimDevice(exec: NativeExec, cancel: NativeCancel): NativeResult<undefined>;
+  resetDevice(exec: NativeExec, cancel: NativeCancel): NativeResult<undefined>;
 
   activation(
     exec: NativeExec,
@@ -348,6 +370,14 @@ export function packageRoot(): string {
     dir = parent;
   }
   return dir;
+}
+
+/** The version in the package's own manifest. */
+export function packageVersion(): string {
+  const manifest = JSON.parse(readFileSync(path.join(packageRoot(), 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  return manifest.version;
 }
 
 function load(): NativeAddon {

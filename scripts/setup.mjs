@@ -3,6 +3,7 @@
 // fresh). Uses Node alone, since it runs before anything is installed. Progress goes to stderr; stdout stays clean.
 //
 //   node scripts/setup.mjs            bring everything up to date
+//   node scripts/setup.mjs --tests    also the CUDA kernels compiled for the host, which tests run
 //   node scripts/setup.mjs --check    say what is stale, change nothing; exit code 1 if anything is
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -86,6 +87,33 @@ function staleAddon() {
   if (filesBelow('build/Release', (name) => name.endsWith('.node')).length === 0)
     return 'it was not built yet';
   return readText(nativeStamp) === nativeHash() ? undefined : 'its sources changed';
+}
+
+// The CUDA kernels compiled for the host: only tests need them, and only with --tests are they built.
+const emulatedStamp = inRoot('build', 'emulated', 'setup.sha256');
+const emulatedHash = () =>
+  hashOf(
+    [
+      'scripts/build-emulated.mjs',
+      'native/sources.json',
+      ...filesBelow('native', (name) => /\.(cu|cuh|h)$/.test(name)),
+    ],
+    process.arch,
+    process.env.CXX ?? '',
+  );
+
+function staleEmulated() {
+  if (!process.argv.includes('--tests')) return undefined;
+  const library = inRoot('build', 'emulated', 'libcinefuse_emulated.so');
+  if (!fs.existsSync(library)) return 'they were not built yet';
+  return readText(emulatedStamp) === emulatedHash() ? undefined : 'their sources changed';
+}
+
+async function buildEmulated() {
+  const hash = emulatedHash();
+  fs.rmSync(emulatedStamp, { force: true });
+  await runStep([process.execPath, inRoot('scripts', 'build-emulated.mjs')]);
+  fs.writeFileSync(emulatedStamp, hash);
 }
 
 const sourceFolders = ['lib', 'test', 'bench'];
@@ -288,6 +316,7 @@ function requireNode() {
 const steps = [
   { title: 'installing dependencies', stale: staleDependencies, work: installDependencies },
   { title: 'building the native addon', stale: staleAddon, work: buildAddon },
+  { title: 'building the emulated CUDA kernels', stale: staleEmulated, work: buildEmulated },
   { title: 'compiling TypeScript', stale: staleTypescript, work: compileTypescript },
 ];
 

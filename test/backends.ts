@@ -1,5 +1,6 @@
 /** Every way an operator can run here: one test body, run for each (backend, instruction set, threads). */
 import { native } from '../lib/native.js';
+import { openLibrary } from '../lib/ops/backends.js';
 import type { Backend, ExecOptions, Isa } from '../lib/ops/index.js';
 
 export interface Way {
@@ -7,15 +8,30 @@ export interface Way {
   exec: ExecOptions & { backend: Backend; isa: Isa; threads: number };
 }
 
-/** cpu per instruction set with 1 thread, and the best one with 2, 3 and 8. */
-export function ways(): Way[] {
-  const { isas, backends, bestIsa } = native().info();
+/** Backends of operators that have their CUDA twin: 'emulated' always, in a clone; 'cuda' where a GPU can run it. */
+export const DEVICE_BACKENDS: Backend[] = deviceBackends();
+
+function deviceBackends(): Backend[] {
+  const asked = process.env.CINEFUSE_TEST_BACKENDS;
+  if (asked !== undefined)
+    return asked.split(',').filter((name) => name !== 'cpu' && name !== '') as Backend[];
+  openLibrary('emulated'); // a clone that cannot build it must not pass as if it had been tested
+  return ['emulated'];
+}
+
+/**
+ * cpu per instruction set with 1 thread, and the best one with 2, 3 and 8; then the emulated kernels, and real ones
+ * where CINEFUSE_TEST_BACKENDS = 'emulated,cuda' asks for them. `devices: false`: the CPU alone, for what the emulator
+ * would take too long for, or what only the CPU promises.
+ */
+export function ways({ devices = true }: { devices?: boolean } = {}): Way[] {
+  const { isas, bestIsa } = native().info();
   const list: Way[] = [];
   const add = (backend: Backend, isa: Isa, threads: number) =>
     list.push({ label: `[${backend} ${isa} x${threads}]`, exec: { backend, isa, threads } });
   for (const isa of isas) add('cpu', isa, 1);
   for (const threads of [2, 3, 8]) add('cpu', bestIsa, threads);
-  for (const backend of backends) if (backend !== 'cpu') add(backend, bestIsa, 1);
+  if (devices) for (const backend of DEVICE_BACKENDS) add(backend, bestIsa, 1);
   return list;
 }
 

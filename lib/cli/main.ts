@@ -1,10 +1,8 @@
 #!/usr/bin/env node
 /** The `cinefuse` command: its commands and options, signals, and how it ends. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { CancelledError, CinefuseError } from '../errors.js';
-import { packageRoot } from '../native.js';
+import { packageVersion } from '../native.js';
 import { type Context, predictorOptions } from './context.js';
 import { EXIT, UsageError } from './exit.js';
 import { describeError } from './failures.js';
@@ -26,18 +24,11 @@ What a film is:
   FILE.csv    one film a row: movie_id, title, release_date, runtime, budget, genres, cast, director, original_language,
               overview, poster, trailer, audio, script, subtitles, reviews; lists are separated by "|", 0 is unknown`;
 
-function version(): string {
-  const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
-    version: string;
-  };
-  return manifest.version;
-}
-
 /** @param finish  takes the exit code of the command that ran */
 function program(context: Context, finish: (code: number) => void): Command {
   const cinefuse = new Command('cinefuse')
     .description('How an audience will receive a film, from its text, poster, trailer, sound and facts.')
-    .version(version())
+    .version(packageVersion())
     .showHelpAfterError('(cinefuse --help lists the commands)')
     .exitOverride()
     .addHelpText('after', EXIT_CODES);

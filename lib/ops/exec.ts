@@ -17,17 +17,28 @@ import {
   type NativeResult,
   native,
 } from '../native.js';
+import { BACKENDS, type Backend, openLibrary } from './backends.js';
 
-export const BACKENDS = ['cpu', 'emulated', 'cuda'] as const;
-export type Backend = (typeof BACKENDS)[number];
+export type { Backend } from './backends.js';
 
 export const ISAS = ['baseline', 'avx2', 'avx512'] as const;
 /** Instruction set of the CPU twins' inner loops. `baseline`: SSE2 on x86-64, NEON on arm64. */
 export type Isa = (typeof ISAS)[number];
 
+export const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
+/**
+ * How matrix products on a GPU round their inputs: 'fp32' keeps float32 accuracy, 'tf32' rounds to 10 bits of mantissa
+ * (errors about 3e-4 of the largest result), 'bf16' to 7 bits (2e-3). Sums are float32 always.
+ */
+export type Precision = (typeof PRECISIONS)[number];
+
 export interface ExecOptions {
   /** Where to run. Default 'cpu'. A backend that is not there is an error, never a silent fallback. */
   backend?: Backend;
+  /** Which GPU, 0 or more, as CUDA_VISIBLE_DEVICES numbers them. Default 0. Unused on the CPU. */
+  device?: number;
+  /** Default 'fp32'. Unused on the CPU, whose results have float32 accuracy always. */
+  precision?: Precision;
   /** Default: the best this CPU has, or the environment variable CINEFUSE_ISA. */
   isa?: Isa;
   /** Threads for the loop of this call, 1 or more. Default: CINEFUSE_THREADS, or the cores this process may use. */
@@ -77,8 +88,25 @@ function encodeExec(options: ExecOptions, sync: boolean): NativeExec {
       got: describeValue(backend < 0 ? options.backend : options.isa),
     });
   }
+  const precision = PRECISIONS.indexOf(options.precision ?? 'fp32');
+  if (precision < 0) {
+    throw new InputError('ERR_INPUT_VALUE', {
+      field: 'precision',
+      expected: `one of ${PRECISIONS.join(', ')}`,
+      got: describeValue(options.precision),
+    });
+  }
+  const device = options.device ?? 0;
+  if (!Number.isInteger(device) || device < 0 || device > 63) {
+    throw new InputError('ERR_INPUT_VALUE', {
+      field: 'device',
+      expected: 'an integer from 0 to 63',
+      got: describeValue(device),
+    });
+  }
   const threads = options.threads === undefined ? defaultThreads() : checkThreads(options.threads);
-  return Int32Array.of(backend, isa, threads, sync ? 1 : 0);
+  if (options.backend !== undefined && options.backend !== 'cpu') openLibrary(options.backend);
+  return Int32Array.of(backend, isa, threads, sync ? 1 : 0, device, precision);
 }
 
 /** What an addon failure becomes: the class that belongs to its code, with the caller's stack. */

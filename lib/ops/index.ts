@@ -1,6 +1,21 @@
 /** `cinefuse/ops`: the operators, usable on their own. */
 export { type Activation, activation, activationSync, logSoftmax, softmax } from './activation.js';
-export { type Backend, defaultIsa, defaultThreads, type ExecOptions, type Isa } from './exec.js';
+export {
+  type DeviceMemory,
+  type DeviceStatus,
+  deviceMemory,
+  listDevices,
+  resetDevice,
+  trimDevice,
+} from './devices.js';
+export {
+  type Backend,
+  defaultIsa,
+  defaultThreads,
+  type ExecOptions,
+  type Isa,
+  type Precision,
+} from './exec.js';
 export {
   type ChromaSiting,
   type FrameFilter,

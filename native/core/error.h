@@ -13,6 +13,8 @@ enum class Code {
   kInputEmpty,
   kShape,
   kBackend,
+  kDevice,
+  kDeviceLost,
   kHandle,
   kMemory,
   kInternal,
@@ -21,8 +23,8 @@ enum class Code {
 };
 
 constexpr const char* kCodeNames[] = {"ERR_INPUT_TYPE", "ERR_INPUT_VALUE", "ERR_INPUT_EMPTY", "ERR_SHAPE",
-                                      "ERR_BACKEND",    "ERR_HANDLE",      "ERR_MEMORY",      "ERR_INTERNAL",
-                                      "ERR_CANCELLED",  "ERR_DISPOSED"};
+                                      "ERR_BACKEND",    "ERR_DEVICE",      "ERR_DEVICE_LOST", "ERR_HANDLE",
+                                      "ERR_MEMORY",     "ERR_INTERNAL",    "ERR_CANCELLED",   "ERR_DISPOSED"};
 constexpr int kCodeCount = sizeof(kCodeNames) / sizeof(kCodeNames[0]);
 
 class Error : public std::exception {

@@ -1,5 +1,7 @@
 #include "exec.h"
 
+#include "device.h"
+
 namespace cinefuse {
 
 const char* isa_name(Isa isa) {
@@ -46,11 +48,13 @@ const char* backend_name(Backend backend) {
   }
 }
 
-bool backend_available(Backend backend) { return backend == Backend::kCpu; }
+bool backend_available(Backend backend) {
+  return backend == Backend::kCpu || device_library(backend) != nullptr;
+}
 
 void require_available(const Exec& exec) {
   CINEFUSE_REQUIRE(backend_available(exec.backend), Code::kBackend, "backend",
-                   "The backend '%s' is not in this build: it holds 'cpu' only", backend_name(exec.backend));
+                   "The library of the backend '%s' is not open", backend_name(exec.backend));
   CINEFUSE_REQUIRE(isa_supported(exec.isa), Code::kBackend, "isa",
                    "The instruction set '%s' is not supported by this CPU (best: '%s')", isa_name(exec.isa),
                    isa_name(best_isa()));

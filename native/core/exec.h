@@ -4,15 +4,23 @@
 
 #include "error.h"
 
+struct cinefuse_timing;  // native/cuda/api.h
+
 namespace cinefuse {
 
 enum class Backend : int { kCpu = 0, kEmulated = 1, kCuda = 2 };
 enum class Isa : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2 };
+// Of matrix products on a GPU: float32 accuracy, or inputs rounded to 10 or 7 bits of mantissa. The CPU is
+// always kFp32.
+enum class Precision : int { kFp32 = 0, kTf32 = 1, kBf16 = 2 };
 
 struct Exec {
   Backend backend = Backend::kCpu;
   Isa isa = Isa::kBaseline;
   int threads = 1;
+  int device = 0;  // which GPU
+  Precision precision = Precision::kFp32;
+  cinefuse_timing* timing = nullptr;         // of kernels, for benchmarks
   const volatile int32_t* cancel = nullptr;  // set to 1 by the JS thread when the AbortSignal fires
 
   bool cancelled() const { return cancel && *cancel != 0; }
@@ -26,7 +34,7 @@ const char* isa_name(Isa isa);
 bool isa_supported(Isa isa);  // compiled in, and this CPU and operating system have it
 Isa best_isa();
 
-// The backends that this build can run on the machine. kCpu always; the others join with the CUDA library.
+// The CPU always; the others once their library is open (core/device.h).
 bool backend_available(Backend backend);
 const char* backend_name(Backend backend);
 // Throws ERR_BACKEND for a backend or instruction set that is not to be had. Front doors call it first.

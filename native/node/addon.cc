@@ -13,6 +13,8 @@ Napi::Value additive_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value create_fusion_network_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info);
+Napi::Value device_memory_node(const Napi::CallbackInfo& info);
+Napi::Value devices_node(const Napi::CallbackInfo& info);
 Napi::Value frames_node(const Napi::CallbackInfo& info);
 Napi::Value frames_size_node(const Napi::CallbackInfo& info);
 Napi::Value fusion_network_node(const Napi::CallbackInfo& info);
@@ -28,12 +30,15 @@ Napi::Value mel_node(const Napi::CallbackInfo& info);
 Napi::Value mel_plan_node(const Napi::CallbackInfo& info);
 Napi::Value modality_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value modality_attention_run_node(const Napi::CallbackInfo& info);
+Napi::Value open_device_library_node(const Napi::CallbackInfo& info);
 Napi::Value outer_product_node(const Napi::CallbackInfo& info);
 Napi::Value power_to_db_node(const Napi::CallbackInfo& info);
+Napi::Value reset_device_node(const Napi::CallbackInfo& info);
 Napi::Value spatial_attention_node(const Napi::CallbackInfo& info);
 Napi::Value temporal_attention_node(const Napi::CallbackInfo& info);
 Napi::Value tensor_fusion_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value tensor_fusion_run_node(const Napi::CallbackInfo& info);
+Napi::Value trim_device_node(const Napi::CallbackInfo& info);
 
 namespace {
 
@@ -85,6 +90,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("createFusionNetwork", guarded<create_fusion_network_node>(env, "createFusionNetwork"));
   exports.Set("crossAttentionPrepare", guarded<cross_attention_prepare_node>(env, "crossAttentionPrepare"));
   exports.Set("crossAttentionRun", guarded<cross_attention_run_node>(env, "crossAttentionRun"));
+  exports.Set("deviceMemory", guarded<device_memory_node>(env, "deviceMemory"));
+  exports.Set("devices", guarded<devices_node>(env, "devices"));
   exports.Set("frames", guarded<frames_node>(env, "frames"));
   exports.Set("framesSize", guarded<frames_size_node>(env, "framesSize"));
   exports.Set("fusionNetwork", guarded<fusion_network_node>(env, "fusionNetwork"));
@@ -101,12 +108,15 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("modalityAttentionPrepare",
               guarded<modality_attention_prepare_node>(env, "modalityAttentionPrepare"));
   exports.Set("modalityAttentionRun", guarded<modality_attention_run_node>(env, "modalityAttentionRun"));
+  exports.Set("openDeviceLibrary", guarded<open_device_library_node>(env, "openDeviceLibrary"));
   exports.Set("outerProduct", guarded<outer_product_node>(env, "outerProduct"));
   exports.Set("powerToDb", guarded<power_to_db_node>(env, "powerToDb"));
+  exports.Set("resetDevice", guarded<reset_device_node>(env, "resetDevice"));
   exports.Set("spatialAttention", guarded<spatial_attention_node>(env, "spatialAttention"));
   exports.Set("temporalAttention", guarded<temporal_attention_node>(env, "temporalAttention"));
   exports.Set("tensorFusionPrepare", guarded<tensor_fusion_prepare_node>(env, "tensorFusionPrepare"));
   exports.Set("tensorFusionRun", guarded<tensor_fusion_run_node>(env, "tensorFusionRun"));
+  exports.Set("trimDevice", guarded<trim_device_node>(env, "trimDevice"));
   return exports;
 }
 

@@ -47,7 +47,7 @@ const char* type_name_of(Napi::Value value) {
 Call::Call(const Napi::CallbackInfo& info)
     : info_(info), env_(info.Env()), pins_(Napi::Array::New(env_)), outputs_(Napi::Array::New(env_)) {
   const Span<const int32_t> exec = i32(0, "exec");
-  CINEFUSE_REQUIRE(exec.size == 4, Code::kInputType, "exec", "Expected 4 integers for exec, received %zu",
+  CINEFUSE_REQUIRE(exec.size == 6, Code::kInputType, "exec", "Expected 6 integers for exec, received %zu",
                    exec.size);
   CINEFUSE_REQUIRE(exec.data[0] >= 0 && exec.data[0] <= 2, Code::kBackend, "backend",
                    "Expected backend 0..2, received %d", exec.data[0]);
@@ -55,10 +55,16 @@ Call::Call(const Napi::CallbackInfo& info)
                    "Expected instruction set 0..2, received %d", exec.data[1]);
   CINEFUSE_REQUIRE(exec.data[2] >= 1 && exec.data[2] <= 1024, Code::kInputValue, "threads",
                    "Expected 1..1024 threads, received %d", exec.data[2]);
+  CINEFUSE_REQUIRE(exec.data[4] >= 0 && exec.data[4] < 64, Code::kBackend, "device",
+                   "Expected device 0..63, received %d", exec.data[4]);
+  CINEFUSE_REQUIRE(exec.data[5] >= 0 && exec.data[5] <= 2, Code::kInputValue, "precision",
+                   "Expected precision 0..2, received %d", exec.data[5]);
   exec_.backend = static_cast<Backend>(exec.data[0]);
   exec_.isa = static_cast<Isa>(exec.data[1]);
   exec_.threads = exec.data[2];
   sync_ = exec.data[3] != 0;
+  exec_.device = exec.data[4];
+  exec_.precision = static_cast<Precision>(exec.data[5]);
   if (!absent(1)) {
     const Span<const int32_t> cancel = i32(1, "cancel");
     CINEFUSE_REQUIRE(cancel.size == 1, Code::kInputType, "cancel", "Expected 1 integer for cancel");

@@ -24,8 +24,8 @@ struct Span {
 };
 
 // One call from JavaScript. Convention of every operator's export: argument 0 is the exec array
-// Int32Array [backend, isa, threads, sync] and argument 1 the cancel flag Int32Array(1) or undefined; the
-// operator's own arguments follow. Used inside `guarded<...>`.
+// Int32Array [backend, isa, threads, sync, device, precision] and argument 1 the cancel flag Int32Array(1) or
+// undefined; the operator's own arguments follow. Used inside `guarded<...>`.
 class Call {
  public:
   static constexpr size_t kFirst = 2;  // index of the operator's first argument

@@ -62,7 +62,7 @@ function oracle(h: Float32Array, mask: ArrayLike<number>, d: number, weights: Mo
   return { c, alpha };
 }
 
-for (const { label, exec } of ways()) {
+for (const { label, exec } of ways({ devices: false })) {
   test(`golden modality attention ${label}`, async (t) => {
     let seen = 0;
     for (const g of loadGolden('attention')) {

@@ -73,7 +73,7 @@ function crossCase(
   return { layer, input: { x: at('x'), context: at('ctx'), queries: Tq!, keys: Tk!, present } };
 }
 
-for (const { label, exec } of ways()) {
+for (const { label, exec } of ways({ devices: false })) {
   test(`golden temporal, spatial and cross-modal attention ${label}`, async (t) => {
     const seen = new Map<string, number>();
     for (const c of loadGolden('attention')) {

@@ -5,6 +5,7 @@
 namespace cinefuse {
 
 void activation_cpu(const ActivationParams& params, const Exec& exec);
+void activation_device(const ActivationParams& params, const Exec& exec);
 
 void activation_check(const ActivationParams& p, size_t x_size) {
   const int kind = static_cast<int>(p.kind);
@@ -30,6 +31,8 @@ void activation_check_elementwise(Activation kind, float slope) {
                    static_cast<double>(slope));
 }
 
-void activation(const ActivationParams& params, const Exec& exec) { activation_cpu(params, exec); }
+void activation(const ActivationParams& params, const Exec& exec) {
+  exec.backend == Backend::kCpu ? activation_cpu(params, exec) : activation_device(params, exec);
+}
 
 }  // namespace cinefuse

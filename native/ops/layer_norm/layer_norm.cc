@@ -5,6 +5,7 @@
 namespace cinefuse {
 
 void layer_norm_cpu(const LayerNormParams& params, const Exec& exec);
+void layer_norm_device(const LayerNormParams& params, const Exec& exec);
 
 void layer_norm_check(const LayerNormParams& p, size_t x_size, int64_t gain_size, int64_t bias_size) {
   CINEFUSE_REQUIRE(std::isfinite(p.eps) && p.eps >= 0.f, Code::kInputValue, "eps",
@@ -23,6 +24,8 @@ void layer_norm_check(const LayerNormParams& p, size_t x_size, int64_t gain_size
                    static_cast<long long>(bias_size));
 }
 
-void layer_norm(const LayerNormParams& params, const Exec& exec) { layer_norm_cpu(params, exec); }
+void layer_norm(const LayerNormParams& params, const Exec& exec) {
+  exec.backend == Backend::kCpu ? layer_norm_cpu(params, exec) : layer_norm_device(params, exec);
+}
 
 }  // namespace cinefuse

@@ -1,0 +1,64 @@
+// Vector accesses, whose alignment is checked, and asynchronous copies, which happen only when they are
+// waited for.
+#pragma once
+#include "block.h"
+
+namespace cinefuse::emulator {
+
+inline void require_aligned(const void* p, size_t bytes, Site site) {
+  if (reinterpret_cast<uintptr_t>(p) % bytes) {
+    fail("misaligned access of " + std::to_string(bytes) + " bytes at " + at(site) + " by thread " +
+         std::to_string(thread().linear) + " of block " + std::to_string(block().index.x));
+  }
+}
+
+}  // namespace cinefuse::emulator
+
+namespace cinefuse::gpu {
+
+template <class V, class T>
+inline V aligned_load(const T* p, emulator::Site site) {
+  emulator::require_aligned(p, sizeof(V), site);
+  return *reinterpret_cast<const V*>(p);
+}
+template <class V, class T>
+inline void aligned_store(T* p, V v, emulator::Site site) {
+  emulator::require_aligned(p, sizeof(V), site);
+  *reinterpret_cast<V*>(p) = v;
+}
+inline float4 load4(const float* p, CINEFUSE_SITE) { return aligned_load<float4>(p, CINEFUSE_HERE); }
+inline uint4 load4(const uint32_t* p, CINEFUSE_SITE) { return aligned_load<uint4>(p, CINEFUSE_HERE); }
+inline float2 load2(const float* p, CINEFUSE_SITE) { return aligned_load<float2>(p, CINEFUSE_HERE); }
+inline float4 stream4(const float* p, CINEFUSE_SITE) { return aligned_load<float4>(p, CINEFUSE_HERE); }
+inline uint4 stream4(const uint32_t* p, CINEFUSE_SITE) { return aligned_load<uint4>(p, CINEFUSE_HERE); }
+inline void store4(float* p, float4 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
+inline void store4(uint32_t* p, uint4 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
+inline void store2(float* p, float2 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
+
+inline void cp_async16(void* shared, const void* global, bool valid, CINEFUSE_SITE) {
+  emulator::require_aligned(shared, 16, CINEFUSE_HERE);
+  if (valid) emulator::require_aligned(global, 16, CINEFUSE_HERE);
+  auto& groups = emulator::thread().copies;
+  if (groups.empty()) groups.emplace_back();
+  groups.back().push_back({shared, valid ? global : nullptr});
+}
+inline void cp_async_commit() {
+  auto& groups = emulator::thread().copies;
+  if (groups.empty()) groups.emplace_back();
+  groups.emplace_back();
+}
+template <int N>
+inline void cp_async_wait() {
+  auto& groups = emulator::thread().copies;
+  while (groups.size() > static_cast<size_t>(N) + 1) {
+    for (const emulator::PendingCopy& copy : groups.front()) {
+      struct alignas(16) Bytes {
+        uint64_t x[2];
+      };
+      *static_cast<Bytes*>(copy.to) = copy.from ? *static_cast<const Bytes*>(copy.from) : Bytes{};
+    }
+    groups.erase(groups.begin());
+  }
+}
+
+}  // namespace cinefuse::gpu

@@ -1,0 +1,28 @@
+// Every operator of the library, in the order of cinefuse_operator; each is defined in its OP_cuda.cu.
+#pragma once
+#include "device.h"
+
+namespace cinefuse::gpu {
+
+extern const Operator kActivationOperator;
+extern const Operator kLayerNormOperator;
+
+constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
+    &kActivationOperator,  // CINEFUSE_ACTIVATION
+    &kLayerNormOperator,   // CINEFUSE_LAYER_NORM
+    nullptr,               // CINEFUSE_LINEAR
+    nullptr,               // CINEFUSE_TENSOR_FUSION
+    nullptr,               // CINEFUSE_OUTER_PRODUCT
+    nullptr,               // CINEFUSE_LOW_RANK_FUSION
+    nullptr,               // CINEFUSE_MODALITY_ATTENTION
+    nullptr,               // CINEFUSE_TEMPORAL_ATTENTION
+    nullptr,               // CINEFUSE_ADDITIVE_ATTENTION
+    nullptr,               // CINEFUSE_SPATIAL_ATTENTION
+    nullptr,               // CINEFUSE_CROSS_ATTENTION
+    nullptr,               // CINEFUSE_MEL
+    nullptr,               // CINEFUSE_POWER_TO_DB
+    nullptr,               // CINEFUSE_FRAMES
+    nullptr,               // CINEFUSE_FUSION_NETWORK
+};
+
+}  // namespace cinefuse::gpu

@@ -207,7 +207,7 @@ test('bad input: typed errors that name the field', async (t) => {
   for (const [call, expected] of cases) await throwsTyped(t, call, expected);
   prepared.dispose();
   await throwsTyped(t, () => prepared.run(h), { name: 'DisposedError', code: 'ERR_DISPOSED' });
-  const exec = Int32Array.of(0, 0, 1, 1);
+  const exec = Int32Array.of(0, 0, 1, 1, 0, 0);
   const error = t.throws(() =>
     native().lowRankFusionRun(exec, undefined, {} as NativeHandle, 1, [], undefined, undefined),
   );

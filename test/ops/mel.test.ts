@@ -166,7 +166,7 @@ test('bad parameters: typed errors that name the field', async (t) => {
     [mel({ scaling: { kind: 'log', offset: -1 } }), value('offset')],
     [mel({ scaling: { kind: 'log', amin: 1e-40 } }), value('amin')],
     [mel({ threads: 0 }), value('threads')],
-    [mel({ backend: 'cuda' }), { name: 'BackendError', code: 'ERR_BACKEND' }],
+    [mel({ backend: 'opencl' as never }), { name: 'BackendError', code: 'ERR_BACKEND' }],
     [() => Spectrogram.create({ kind: 'cepstrum' } as never), value('kind')],
     [() => Spectrogram.create(undefined as never), value('kind')],
     [() => kaldiFbank(x, { preemphasis: 2 }), value('preemphasis')],
@@ -270,7 +270,7 @@ test('a disposed spectrogram says so; a running call ends well', async (t) => {
 
 test("another operator's handle is refused", async (t) => {
   const addon = native();
-  const exec = Int32Array.of(0, 0, 1, 1);
+  const exec = Int32Array.of(0, 0, 1, 1, 0, 0);
   const linear = addon.linearPrepare(exec, undefined, 1, 1, Float32Array.of(1), undefined, 0, 0);
   for (const handle of [linear, {}, undefined, 5]) {
     const error = t.throws(() =>

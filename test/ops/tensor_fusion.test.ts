@@ -274,7 +274,7 @@ test('handles: disposed, disposed during a call, of another class', async (t) =>
   for (const y of await Promise.all(running)) t.deepEqual(y, expected);
   await throwsTyped(t, () => layer.run(h), { name: 'DisposedError', code: 'ERR_DISPOSED' });
 
-  const exec = Int32Array.of(0, 0, 1, 1);
+  const exec = Int32Array.of(0, 0, 1, 1, 0, 0);
   const linear = native().linearPrepare(
     exec,
     undefined,

@@ -1,5 +1,6 @@
 /** The GPUs that operators can run on: what they are, the memory taken there, and the way back after a failure. */
-import type { DeviceBackend } from './backends.js';
+import { BackendError } from '../errors.js';
+import { type DeviceBackend, type DeviceLibrary, openLibrary } from './backends.js';
 import { type ExecOptions, execute } from './exec.js';
 
 export interface DeviceStatus {
@@ -25,6 +26,29 @@ export interface DeviceStatus {
  */
 export async function listDevices(backend: DeviceBackend = 'cuda'): Promise<DeviceStatus[]> {
   return execute({ backend }, (addon, exec, cancel) => addon.devices(exec, cancel));
+}
+
+export interface CudaState {
+  /** The library with the kernels, where there is one. */
+  library?: DeviceLibrary;
+  devices: DeviceStatus[];
+  /** Why no device can be used; absent when one can. */
+  whyNot?: string;
+}
+
+/** What there is of CUDA, without an error for what there is not. Takes up to a second the first time. */
+export async function findCuda(backend: DeviceBackend = 'cuda'): Promise<CudaState> {
+  const state: CudaState = { devices: [] };
+  try {
+    state.library = openLibrary(backend);
+    state.devices = await listDevices(backend);
+  } catch (error) {
+    if (!(error instanceof BackendError)) throw error;
+    return { ...state, whyNot: error.message };
+  }
+  if (state.devices.some(({ usable }) => usable)) return state;
+  const reasons = state.devices.map(({ ordinal, name, reason }) => `${ordinal} (${name}): ${reason}`);
+  return { ...state, whyNot: `no device can be used: ${reasons.join('; ')}` };
 }
 
 /** Bytes of device memory that operators hold: under way, kept for the next call, the most so far, the cap (0: none). */

@@ -1,13 +1,16 @@
 /** `cinefuse/ops`: the operators, usable on their own. */
 export { type Activation, activation, activationSync, logSoftmax, softmax } from './activation.js';
 export {
+  type CudaState,
   type DeviceMemory,
   type DeviceStatus,
   deviceMemory,
+  findCuda,
   listDevices,
   resetDevice,
   trimDevice,
 } from './devices.js';
+export type { DeviceBackend, DeviceLibrary } from './backends.js';
 export {
   type Backend,
   defaultIsa,

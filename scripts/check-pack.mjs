@@ -15,8 +15,8 @@ const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'
 const BELONGS = [
   [/^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/, 'what npm shows'],
   [/^dist\/lib\/.+\.(js|d\.ts)$/, 'compiled library with its types'],
-  [/^native\/.+\.(cc|h|inl|json)$/, 'sources of the addon'],
-  [/^(binding\.gyp|CMakeLists\.txt|scripts\/(install|sources)\.mjs)$/, 'what builds the addon'],
+  [/^native\/.+\.(cc|h|inl|json|cu|cuh)$/, 'sources of the addon and its CUDA library'],
+  [/^(binding\.gyp|CMakeLists\.txt|scripts\/(build-cuda|install|sources)\.mjs)$/, 'what builds the addon'],
   [/^models\/default\/.+/, 'default bundle'],
   [/^examples\/(the-lighthouse-keeper\/.+|films\.csv)$/, 'example film'],
   [/^docs\/.+\.md$/, 'documentation'],

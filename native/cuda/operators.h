@@ -6,11 +6,12 @@ namespace cinefuse::gpu {
 
 extern const Operator kActivationOperator;
 extern const Operator kLayerNormOperator;
+extern const Operator kLinearOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kActivationOperator,  // CINEFUSE_ACTIVATION
     &kLayerNormOperator,   // CINEFUSE_LAYER_NORM
-    nullptr,               // CINEFUSE_LINEAR
+    &kLinearOperator,      // CINEFUSE_LINEAR
     nullptr,               // CINEFUSE_TENSOR_FUSION
     nullptr,               // CINEFUSE_OUTER_PRODUCT
     nullptr,               // CINEFUSE_LOW_RANK_FUSION

@@ -19,7 +19,7 @@ function randomLayer(inFeatures: number, outFeatures: number, seed: number): Lin
   };
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden linear layers ${label}`, async (t) => {
     t.true(golden.length > 0, 'no golden case was found');
     for (const c of golden) {
@@ -73,7 +73,10 @@ for (const { label, exec } of ways({ devices: false })) {
       for (const batch of [1, 2, 4, 5, 13]) {
         for (let r = 0; r + batch <= 29; r += batch) {
           const part = await layer.run(x.subarray(r * k, (r + batch) * k), exec);
-          t.deepEqual(part, whole.slice(r * n, (r + batch) * n), `rows ${r}..${r + batch} of ${k}->${n}`);
+          const same = whole.slice(r * n, (r + batch) * n);
+          const where = `rows ${r}..${r + batch} of ${k}->${n}`;
+          if (exec.backend === 'cpu') t.deepEqual(part, same, where);
+          else t.true(part.every((v, i) => Math.abs(v - same[i]!) < 2e-4), where);
         }
       }
     }
@@ -109,7 +112,9 @@ for (const { label, exec } of ways({ devices: false })) {
       'silu',
     ] as const) {
       const fused = await linear(x, { ...layer, activation, slope: 0.2 }, exec);
-      t.deepEqual(fused, activationSync(activation, plain, { ...exec, slope: 0.2 }), activation);
+      const apart = activationSync(activation, plain, { ...exec, slope: 0.2 });
+      if (exec.backend !== 'cuda') t.deepEqual(fused, apart, activation);
+      else t.true(fused.every((v, i) => Math.abs(v - apart[i]!) < 1e-5), activation);
     }
   });
 }

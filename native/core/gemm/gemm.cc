@@ -53,6 +53,17 @@ void PackedMatrix::fill(int64_t column, int64_t count, const float* w, int64_t s
   }
 }
 
+void PackedMatrix::unpack(float* w) const {
+  for (int b = 0; b < blocks(); ++b) {
+    const int kc = block_length(b);
+    for (int64_t n = 0; n < out_; ++n) {
+      const float* from = panel(b, static_cast<int>(n / kPanel)) + n % kPanel;
+      float* to = w + n * in_ + int64_t{b} * kBlock;
+      for (int k = 0; k < kc; ++k) to[k] = from[int64_t{k} * kPanel];
+    }
+  }
+}
+
 void require_apart(const float* x, size_t x_size, const float* out, size_t out_size) {
   const bool apart = x_size == 0 || out_size == 0 || x + x_size <= out || out + out_size <= x;
   CINEFUSE_REQUIRE(apart, Code::kInputValue, "out", "Expected an out that does not overlap the input");

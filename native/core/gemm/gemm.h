@@ -36,6 +36,8 @@ class PackedMatrix {
   static PackedMatrix pack(const Exec& exec, const float* w, int64_t out, int64_t in);
   // Columns [column, column + count) of the product: w[n * stride_n + k * stride_k] for output column + n.
   void fill(int64_t column, int64_t count, const float* w, int64_t stride_n, int64_t stride_k);
+  // The inverse of pack: w is (out, in), row-major.
+  void unpack(float* w) const;
 
   int64_t in() const { return in_; }
   int64_t out() const { return out_; }

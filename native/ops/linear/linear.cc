@@ -2,6 +2,8 @@
 
 namespace cinefuse {
 
+void linear_device(const Linear& layer, int64_t rows, const float* x, float* y, const Exec& exec);
+
 void linear_check(const LinearParams& p, size_t weight_size, int64_t bias_size) {
   activation_check_elementwise(p.activation, p.slope);
   constexpr int64_t kMost = int64_t{1} << 30;
@@ -35,6 +37,7 @@ void linear_check_rows(int64_t in, int64_t rows, size_t x_size) {
 }
 
 void linear(const Linear& layer, int64_t rows, const float* x, float* y, const Exec& exec) {
+  if (exec.backend != Backend::kCpu) return linear_device(layer, rows, x, y, exec);
   gemm(exec, rows, MatrixRows{x, layer.in()}, layer.weight, layer.epilogue(exec.isa), y, layer.out());
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "../../core/device.h"
 #include "../activation/activation.h"
 
 namespace cinefuse {
@@ -24,6 +25,7 @@ struct Linear {
   std::vector<float> bias;  // empty: none
   Activation activation = Activation::kNone;
   float slope = 0.f;
+  DeviceTwins twins;
 
   int64_t in() const { return weight.in(); }
   int64_t out() const { return weight.out(); }

@@ -2,7 +2,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { cudaObstacle, loadRuntime, runtimeVersion } from '../encoders/runtime.js';
 import { CinefuseError } from '../errors.js';
 import { type NativeInfo, native } from '../native.js';
-import { defaultIsa, defaultThreads } from '../ops/index.js';
+import { type CudaState, defaultIsa, defaultThreads, findCuda } from '../ops/index.js';
 import { EXIT } from './exit.js';
 import { columnsOf, padEnd, styleFor, wrap } from './terminal.js';
 
@@ -12,7 +12,7 @@ interface Devices {
     | (Pick<NativeInfo, 'isas' | 'backends' | 'compiler' | 'optimized'> & {
         isa: string;
         threads: number;
-        whyNotCuda?: string;
+        cuda: CudaState;
       })
     | { problem: string };
   encoders: { runtime: string; whyNotCuda?: string } | { problem: string };
@@ -21,23 +21,30 @@ interface Devices {
 }
 
 /** What cinefuse reads from the environment, where it is set. */
-const VARIABLES = ['CINEFUSE_ISA', 'CINEFUSE_THREADS', 'CINEFUSE_NATIVE_PATH', 'UV_THREADPOOL_SIZE'];
+const VARIABLES = [
+  'CINEFUSE_ISA',
+  'CINEFUSE_THREADS',
+  'CINEFUSE_NATIVE_PATH',
+  'CINEFUSE_CUDA_LIBRARY',
+  'CINEFUSE_CUDA_MEMORY_MB',
+  'CUDA_VISIBLE_DEVICES',
+  'UV_THREADPOOL_SIZE',
+];
 
 const problem = (error: unknown) => (error instanceof CinefuseError ? error.message : String(error));
 
-function operators(): Devices['operators'] {
+async function operators(): Promise<Devices['operators']> {
   try {
+    const cuda = await findCuda();
     const { isas, backends, compiler, optimized } = native().info();
     return {
       isa: defaultIsa(),
       threads: defaultThreads(),
       isas,
-      backends,
+      backends: cuda.whyNot === undefined ? backends : backends.filter((name) => name !== 'cuda'),
       compiler,
       optimized,
-      ...(!backends.includes('cuda') && {
-        whyNotCuda: 'this version has no CUDA kernels: operators run on the CPU',
-      }),
+      cuda,
     };
   } catch (error) {
     return { problem: problem(error) };
@@ -91,7 +98,15 @@ function text(devices: Devices): string {
     put('instructions', `${operators.isa} (this processor has ${operators.isas.join(', ')})`);
     put('threads', String(operators.threads));
     put('backends', operators.backends.join(', '));
-    if (operators.whyNotCuda) put('why not CUDA', operators.whyNotCuda);
+    const { library, devices, whyNot } = operators.cuda;
+    if (library) put('CUDA kernels', `${library.file} (${library.toolkit}, for ${library.archs})`);
+    for (const gpu of devices) {
+      const { ordinal, name, computeCapability, memoryBytes, driver, usable, reason } = gpu;
+      const version = `${Math.floor(driver / 1000)}.${Math.floor((driver % 1000) / 10)}`;
+      const what = `${name}, compute capability ${computeCapability}, ${(memoryBytes / 2 ** 30).toFixed(1)} GiB, driver for CUDA ${version}`;
+      put(`cuda:${ordinal}`, usable ? what : `${what}: ${style.bad('cannot be used')}: ${reason}`);
+    }
+    if (whyNot !== undefined) put('why not CUDA', whyNot);
     put(
       'built with',
       `${/^\d/.test(operators.compiler) ? 'GCC ' : ''}${operators.compiler}${operators.optimized ? '' : ', NOT OPTIMISED'}`,
@@ -122,7 +137,7 @@ export async function devicesCommand({ json }: { json?: boolean }): Promise<numb
       platform: `${process.platform}-${process.arch}`,
       node: process.version,
     },
-    operators: operators(),
+    operators: await operators(),
     encoders: await encoders(),
     media: { images: await images(), video: await video() },
     environment: Object.fromEntries(

@@ -66,6 +66,18 @@ function program(context: Context, finish: (code: number) => void): Command {
       finish(await devicesCommand(flags));
     });
 
+  cinefuse
+    .command('build-cuda')
+    .description('build the CUDA kernels for your GPUs, into the cache (needs CMake and a CUDA toolkit)')
+    .option(
+      '--arch <list>',
+      'compute capabilities, as 80,90, or native (default: the GPUs here, else all common ones)',
+    )
+    .action(async (flags) => {
+      const { buildCudaCommand } = await import('./build-cuda.js');
+      finish(await buildCudaCommand(flags, context));
+    });
+
   const models = cinefuse
     .command('models')
     .description('encoders that can be fetched, and those that are here');

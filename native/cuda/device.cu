@@ -6,6 +6,10 @@
 
 #include "device.h"
 
+#ifndef CINEFUSE_CUDA_ARCHS
+#define CINEFUSE_CUDA_ARCHS "unknown architectures"
+#endif
+
 namespace cinefuse::gpu {
 
 std::string text(const char* pattern, ...) {
@@ -32,6 +36,31 @@ bool is_absence(cudaError_t error) {
          error == cudaErrorInvalidDeviceFunction;
 }
 
+// What to do about it.
+std::string absence_advice(cudaError_t error) {
+  switch (error) {
+    case cudaErrorInsufficientDriver: {
+      int version = 0;
+      cudaRuntimeGetVersion(&version);
+      return text("There is no NVIDIA driver here, or one too old for CUDA %d.%d, which the kernels were built with",
+                  version / 1000, version % 1000 / 10);
+    }
+    case cudaErrorNoDevice:
+      return "The driver shows no GPU (CUDA_VISIBLE_DEVICES can hide them)";
+    case cudaErrorInvalidDevice:
+      return "There is no device of this number (CUDA_VISIBLE_DEVICES decides which GPU is 0)";
+    default: {
+      int device = 0;
+      cudaDeviceProp properties{};
+      cudaGetDevice(&device);
+      cudaGetDeviceProperties(&properties, device);
+      return text("The kernels were built for %s, and this device (%s) wants %d%d: rebuild them with --arch %d%d",
+                  CINEFUSE_CUDA_ARCHS, properties.name, properties.major, properties.minor, properties.major,
+                  properties.minor);
+    }
+  }
+}
+
 // A sticky error comes back however often it is cleared; one of a stream that captures (900 to 910) does not
 // count.
 bool is_sticky() {
@@ -44,12 +73,13 @@ bool is_sticky() {
 }  // namespace
 
 void throw_failure(cudaError_t error, const char* expression, const char* file, int line) {
-  const std::string message = text("%s failed: %s (%s), at %s:%d", expression, cudaGetErrorString(error),
+  std::string message = text("%s failed: %s (%s), at %s:%d", expression, cudaGetErrorString(error),
                                    cudaGetErrorName(error), short_path(file), line);
   cinefuse_failure_kind kind = CINEFUSE_FAILED;
   if (is_absence(error)) {
     kind = CINEFUSE_NO_DEVICE;
     cudaGetLastError();
+    message = absence_advice(error) + " (" + message + ")";
   } else if (is_sticky()) {
     kind = CINEFUSE_DEVICE_LOST;
   } else if (error == cudaErrorMemoryAllocation) {

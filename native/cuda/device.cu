@@ -211,6 +211,7 @@ __global__ void probe_kernel(int* out) {
 
 Device::Device(int ordinal, int64_t memory_cap) : ordinal(ordinal), memory(memory_cap) {
   const UseDevice use(ordinal);
+  cudaGetLastError();  // what others left on this thread must not be taken for ours
   cudaDeviceProp properties{};
   CINEFUSE_CUDA(cudaGetDeviceProperties(&properties, ordinal));
   multiprocessors_ = properties.multiProcessorCount;
@@ -305,6 +306,7 @@ Call::Call(Device& device, const cinefuse_call* how) : use_(device.ordinal), dev
   if (how) how_ = *how;
   device.require_alive();
   check_cancelled();
+  cudaGetLastError();  // what others left on this thread must not be taken for ours
   lane_ = device.take_lane(how_.cancel);
 }
 

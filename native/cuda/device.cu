@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "device.h"
+#include "plans.h"
 
 #ifndef CINEFUSE_CUDA_ARCHS
 #define CINEFUSE_CUDA_ARCHS "unknown architectures"
@@ -42,8 +43,9 @@ std::string absence_advice(cudaError_t error) {
     case cudaErrorInsufficientDriver: {
       int version = 0;
       cudaRuntimeGetVersion(&version);
-      return text("There is no NVIDIA driver here, or one too old for CUDA %d.%d, which the kernels were built with",
-                  version / 1000, version % 1000 / 10);
+      return text(
+          "There is no NVIDIA driver here, or one too old for CUDA %d.%d, which the kernels were built with",
+          version / 1000, version % 1000 / 10);
     }
     case cudaErrorNoDevice:
       return "The driver shows no GPU (CUDA_VISIBLE_DEVICES can hide them)";
@@ -54,9 +56,10 @@ std::string absence_advice(cudaError_t error) {
       cudaDeviceProp properties{};
       cudaGetDevice(&device);
       cudaGetDeviceProperties(&properties, device);
-      return text("The kernels were built for %s, and this device (%s) wants %d%d: rebuild them with --arch %d%d",
-                  CINEFUSE_CUDA_ARCHS, properties.name, properties.major, properties.minor, properties.major,
-                  properties.minor);
+      return text(
+          "The kernels were built for %s, and this device (%s) wants %d%d: rebuild them with --arch %d%d",
+          CINEFUSE_CUDA_ARCHS, properties.name, properties.major, properties.minor, properties.major,
+          properties.minor);
     }
   }
 }
@@ -74,7 +77,7 @@ bool is_sticky() {
 
 void throw_failure(cudaError_t error, const char* expression, const char* file, int line) {
   std::string message = text("%s failed: %s (%s), at %s:%d", expression, cudaGetErrorString(error),
-                                   cudaGetErrorName(error), short_path(file), line);
+                             cudaGetErrorName(error), short_path(file), line);
   cinefuse_failure_kind kind = CINEFUSE_FAILED;
   if (is_absence(error)) {
     kind = CINEFUSE_NO_DEVICE;
@@ -314,9 +317,12 @@ Call::~Call() {
   // Memory and lane may serve others only when the device is done with them; of a lost device they are gone
   // anyway.
   if (under_way_ && cudaStreamSynchronize(lane_->stream) != cudaSuccess) cudaGetLastError();
-  if (inputs_.device) device_.memory.give(inputs_.device);
-  if (outputs_.device) device_.memory.give(outputs_.device);
-  for (const Chunk& chunk : chunks_) device_.memory.give(chunk.memory);
+  if (!plan_) {
+    if (inputs_.device) device_.memory.give(inputs_.device);
+    if (outputs_.device) device_.memory.give(outputs_.device);
+  }
+  for (const Chunk& chunk : own_chunks_) device_.memory.give(chunk.memory);
+  plan_.reset();
   device_.give_lane(lane_);
 }
 
@@ -334,8 +340,14 @@ size_t Call::Transfer::add(void* host, size_t n) {
 }
 
 void Call::send() {
-  if (inputs_.bytes) inputs_.device = static_cast<char*>(device_.memory.take(inputs_.bytes));
-  if (outputs_.bytes) outputs_.device = static_cast<char*>(device_.memory.take(outputs_.bytes));
+  if (plan_) {
+    plan_->provide(inputs_.bytes, outputs_.bytes);
+    inputs_.device = plan_->inputs_;
+    outputs_.device = plan_->outputs_;
+  } else {
+    if (inputs_.bytes) inputs_.device = static_cast<char*>(device_.memory.take(inputs_.bytes));
+    if (outputs_.bytes) outputs_.device = static_cast<char*>(device_.memory.take(outputs_.bytes));
+  }
   check_cancelled();
   under_way_ = true;
   copy(inputs_, true);
@@ -430,7 +442,7 @@ void Call::copy(const Transfer& transfer, bool up) {
 
 void* Call::scratch_bytes(size_t bytes) {
   const size_t size = (bytes + 255) / 256 * 256;
-  for (Chunk& chunk : chunks_) {
+  for (Chunk& chunk : *chunks_) {
     if (chunk.bytes - chunk.used < size) continue;
     void* const p = chunk.memory + chunk.used;
     chunk.used += size;
@@ -441,18 +453,18 @@ void* Call::scratch_bytes(size_t bytes) {
 #else
   const size_t wanted = std::max(size, size_t{1} << 20);
 #endif
-  chunks_.push_back({static_cast<char*>(device_.memory.take(wanted)), wanted, std::min(size, wanted)});
-  return chunks_.back().memory;
+  chunks_->push_back({static_cast<char*>(device_.memory.take(wanted)), wanted, std::min(size, wanted)});
+  return chunks_->back().memory;
 }
 
 void Call::time_body(void (*run)(void*), void* body) {
   std::vector<size_t> marks;
   const auto rewind = [&] {
-    for (size_t i = 0; i < chunks_.size(); ++i) chunks_[i].used = i < marks.size() ? marks[i] : 0;
+    for (size_t i = 0; i < chunks_->size(); ++i) (*chunks_)[i].used = i < marks.size() ? marks[i] : 0;
   };
   const size_t flush_bytes = how_.timing->flush_l2 ? 2 * device_.l2_bytes() + 1 : 0;
   void* const flush = flush_bytes ? scratch_bytes(flush_bytes) : nullptr;
-  for (const Chunk& chunk : chunks_) marks.push_back(chunk.used);
+  for (const Chunk& chunk : *chunks_) marks.push_back(chunk.used);
   struct Events {
     cudaEvent_t from = nullptr, to = nullptr;
     ~Events() {

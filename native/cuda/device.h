@@ -158,6 +158,14 @@ class Out {
   size_t offset_ = 0;
 };
 
+// A piece of device memory that scratch is cut from.
+struct Chunk {
+  char* memory;
+  size_t bytes, used;
+};
+
+class Plan;  // plans.h
+
 class Call {
  public:
   Call(Device& device, const cinefuse_call* how);
@@ -182,14 +190,21 @@ class Call {
     if (!host) return Out<T>();
     return Out<T>(&outputs_.device, outputs_.add(host, sizeof(T) * static_cast<size_t>(n)));
   }
+  size_t transfer_bytes() const { return inputs_.bytes + outputs_.bytes; }
+  bool timed() const { return how_.timing && how_.timing->repeats > 0; }
+  // Takes the call's device memory from a plan, and lets compute() replay the plan's graph. After the last
+  // in() and out(), before send(). The plan is let go when the device is done with it.
+  void use(std::shared_ptr<Plan> plan) { plan_ = std::move(plan); }
   void send();
   // Kernels only; may take scratch. Run once, or as often as a timing asks for: it must not build on its own
   // results.
   template <class Body>
   void compute(Body&& body) {
     check_cancelled();
-    if (!how_.timing || how_.timing->repeats <= 0) return body();
-    time_body([](void* p) { (*static_cast<std::remove_reference_t<Body>*>(p))(); }, &body);
+    const auto run = [](void* p) { (*static_cast<std::remove_reference_t<Body>*>(p))(); };
+    if (plan_) return replay(run, &body);
+    if (!timed()) return body();
+    time_body(run, &body);
   }
   void receive();
   // Waits for the stream without a download.
@@ -217,12 +232,10 @@ class Call {
     std::vector<Piece> pieces;
     size_t add(void* host, size_t n);
   };
-  struct Chunk {
-    char* memory;
-    size_t bytes, used;
-  };
   void* scratch_bytes(size_t bytes);
   void time_body(void (*run)(void*), void* body);
+  void replay(void (*run)(void*), void* body);
+  void capture(void (*run)(void*), void* body);
   char* pinned_half(int half, size_t wanted, size_t* bytes);
   void copy(const Transfer& transfer, bool up);
 
@@ -231,7 +244,9 @@ class Call {
   cinefuse_call how_{};
   Lane* lane_ = nullptr;
   Transfer inputs_, outputs_;
-  std::vector<Chunk> chunks_;
+  std::vector<Chunk> own_chunks_;
+  std::vector<Chunk>* chunks_ = &own_chunks_;  // or those of the plan
+  std::shared_ptr<Plan> plan_;
   bool under_way_ = false;
 };
 
@@ -276,6 +291,8 @@ class Object {
   Object() = default;
   Object(const Object&) = delete;
   virtual ~Object() = default;
+  // Gives back device memory that it can do without, when a call has found none; whether there was some.
+  virtual bool shrink() const { return false; }
 };
 
 // An operator as the table of library.cu holds it.

@@ -155,8 +155,17 @@ int run(cinefuse_device* device, uint32_t op, cinefuse_object* object, const cin
       throw Failure(CINEFUSE_FAILED,
                     text("Operator %u was given an object of another operator or device", op));
     }
-    Call call(device->device, how);
-    entry.run(call, object ? object->object.get() : nullptr, params);
+    const Object* const prepared = object ? object->object.get() : nullptr;
+    const auto attempt = [&] {
+      Call call(device->device, how);
+      entry.run(call, prepared, params);
+    };
+    try {
+      attempt();
+    } catch (const Failure& failed) {
+      if (failed.kind != CINEFUSE_OUT_OF_MEMORY || !prepared || !prepared->shrink()) throw;
+      attempt();
+    }
   });
 }
 

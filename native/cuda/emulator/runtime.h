@@ -4,8 +4,8 @@
 //
 // Environment, read at every call so that tests can change it: CINEFUSE_EMULATED_DEVICES = how many (default
 // 1), or `driver`: as if none were installed; CINEFUSE_EMULATED_FAULT = CALL:N: the Nth CALL from when the
-// variable was set fails once, CALL being malloc (out of memory), copy, launch (no sticky error), kernel (a
-// sticky one), image (no kernel image).
+// variable was set fails once, CALL being malloc (out of memory), copy, capture, launch (no sticky error),
+// kernel (a sticky one), image (no kernel image).
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -92,6 +92,7 @@ inline Machine& machine() {
 }
 
 inline thread_local int current_device = 0;
+inline thread_local int captures = 0;  // under way on this thread
 inline thread_local cudaError_t last_error = cudaSuccess;
 inline thread_local std::string last_message;
 
@@ -126,6 +127,13 @@ inline bool is_lost(int device, std::string* why = nullptr) {
 inline cudaError_t check_device() {
   std::string why;
   return is_lost(current_device, &why) ? report(cudaErrorLaunchFailure, why) : cudaSuccess;
+}
+
+// For what a thread may not do while one of its streams captures.
+inline cudaError_t check_synchronous() {
+  if (captures > 0)
+    return report(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing");
+  return check_device();
 }
 
 inline unsigned workers() {
@@ -334,7 +342,7 @@ inline cudaError_t cudaDriverGetVersion(int* version) {
   *version = 0;
   return cudaSuccess;
 }
-inline cudaError_t cudaDeviceSynchronize() { return cinefuse::emulator::check_device(); }
+inline cudaError_t cudaDeviceSynchronize() { return cinefuse::emulator::check_synchronous(); }
 inline cudaError_t cudaDeviceReset() {
   using namespace cinefuse::emulator;
   Machine& m = machine();
@@ -347,7 +355,7 @@ inline cudaError_t cudaDeviceReset() {
 inline cudaError_t cudaMalloc(void** p, size_t bytes) {
   using namespace cinefuse::emulator;
   *p = nullptr;
-  if (const cudaError_t error = check_device()) return error;
+  if (const cudaError_t error = check_synchronous()) return error;
   if (planted("malloc")) return report(cudaErrorMemoryAllocation, "out of memory");
   Machine& m = machine();
   const std::lock_guard<std::mutex> lock(m.mutex);
@@ -413,16 +421,21 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete stream;
   return cudaSuccess;
 }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cinefuse::emulator::check_device(); }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cinefuse::emulator::check_synchronous(); }
 inline cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   stream->capture = std::make_unique<cinefuse::emulator::Graph>();
+  ++cinefuse::emulator::captures;
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  *graph = stream->capture.release();
-  return *graph
-             ? cudaSuccess
-             : cinefuse::emulator::report(cudaErrorStreamCaptureUnsupported, "the stream was not capturing");
+  using namespace cinefuse::emulator;
+  const std::unique_ptr<Graph> captured = std::move(stream->capture);
+  *graph = nullptr;
+  if (!captured) return report(cudaErrorStreamCaptureUnsupported, "the stream was not capturing");
+  --captures;
+  if (planted("capture")) return report(cudaErrorStreamCaptureUnsupported, "planted: a capture that fails");
+  *graph = new Graph(*captured);
+  return cudaSuccess;
 }
 inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long = 0) {
   *exec = new cinefuse::emulator::Graph(*graph);

@@ -138,6 +138,8 @@ class In {
  public:
   In() = default;
   const T* get() const { return base_ ? reinterpret_cast<const T*>(*base_ + offset_) : nullptr; }
+  // Bytes from the first thing that goes up, known before send(): for tables of addresses.
+  size_t offset() const { return offset_; }
 
  private:
   friend class Call;
@@ -150,6 +152,7 @@ class Out {
  public:
   Out() = default;
   T* get() const { return base_ ? reinterpret_cast<T*>(*base_ + offset_) : nullptr; }
+  size_t offset() const { return offset_; }
 
  private:
   friend class Call;

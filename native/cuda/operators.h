@@ -7,6 +7,8 @@ namespace cinefuse::gpu {
 extern const Operator kActivationOperator;
 extern const Operator kLayerNormOperator;
 extern const Operator kLinearOperator;
+extern const Operator kMelOperator;
+extern const Operator kPowerToDbOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kActivationOperator,  // CINEFUSE_ACTIVATION
@@ -20,8 +22,8 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     nullptr,               // CINEFUSE_ADDITIVE_ATTENTION
     nullptr,               // CINEFUSE_SPATIAL_ATTENTION
     nullptr,               // CINEFUSE_CROSS_ATTENTION
-    nullptr,               // CINEFUSE_MEL
-    nullptr,               // CINEFUSE_POWER_TO_DB
+    &kMelOperator,         // CINEFUSE_MEL
+    &kPowerToDbOperator,   // CINEFUSE_POWER_TO_DB
     nullptr,               // CINEFUSE_FRAMES
     nullptr,               // CINEFUSE_FUSION_NETWORK
 };

@@ -8,7 +8,9 @@
 namespace cinefuse {
 
 void mel_cpu(const MelPlan& plan, std::vector<MelClip>& clips, const Exec& exec);
+void mel_device(const MelPlan& plan, std::vector<MelClip>& clips, const Exec& exec);
 void power_to_db_cpu(const DecibelParams& params, const Exec& exec);
+void power_to_db_device(const DecibelParams& params, const Exec& exec);
 
 namespace {
 
@@ -115,11 +117,13 @@ int64_t mel_frames(const MelPlan& plan, int64_t n_samples, int clip) {
   return 1 + (length + 2 * pad - frame) / p.hop_length - dropped;
 }
 
-void mel(const MelPlan& plan, std::vector<MelClip>& clips, const Exec& exec) { mel_cpu(plan, clips, exec); }
+void mel(const MelPlan& plan, std::vector<MelClip>& clips, const Exec& exec) {
+  exec.backend == Backend::kCpu ? mel_cpu(plan, clips, exec) : mel_device(plan, clips, exec);
+}
 
 void power_to_db(const DecibelParams& params, const Exec& exec) {
   check_decibel(params.ref, params.amin, params.top_db);
-  power_to_db_cpu(params, exec);
+  exec.backend == Backend::kCpu ? power_to_db_cpu(params, exec) : power_to_db_device(params, exec);
 }
 
 }  // namespace cinefuse

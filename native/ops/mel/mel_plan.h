@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "../../core/device.h"
 #include "fft_plan.h"
 #include "mel.h"
 
@@ -23,6 +24,7 @@ class MelPlan {
 
   SpectrumTables spectrum{};
   BankTables bank{};
+  DeviceTwins twins;
 
  private:
   std::unique_ptr<FftPlan> fft_;

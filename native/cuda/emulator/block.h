@@ -38,6 +38,7 @@ enum class Collective : uint8_t { kNone, kBallot, kShuffle, kSync, kAny, kAll, k
 struct PendingCopy {
   void* to;
   const void* from;  // null: zeros
+  unsigned bytes;    // 4 or 16
 };
 
 struct Thread {

@@ -35,12 +35,18 @@ inline void store4(float* p, float4 v, CINEFUSE_SITE) { aligned_store(p, v, CINE
 inline void store4(uint32_t* p, uint4 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
 inline void store2(float* p, float2 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
 
-inline void cp_async16(void* shared, const void* global, bool valid, CINEFUSE_SITE) {
-  emulator::require_aligned(shared, 16, CINEFUSE_HERE);
-  if (valid) emulator::require_aligned(global, 16, CINEFUSE_HERE);
+inline void cp_async(void* shared, const void* global, bool valid, unsigned bytes, emulator::Site site) {
+  emulator::require_aligned(shared, bytes, site);
+  if (valid) emulator::require_aligned(global, bytes, site);
   auto& groups = emulator::thread().copies;
   if (groups.empty()) groups.emplace_back();
-  groups.back().push_back({shared, valid ? global : nullptr});
+  groups.back().push_back({shared, valid ? global : nullptr, bytes});
+}
+inline void cp_async16(void* shared, const void* global, bool valid, CINEFUSE_SITE) {
+  cp_async(shared, global, valid, 16, CINEFUSE_HERE);
+}
+inline void cp_async4(void* shared, const void* global, bool valid, CINEFUSE_SITE) {
+  cp_async(shared, global, valid, 4, CINEFUSE_HERE);
 }
 inline void cp_async_commit() {
   auto& groups = emulator::thread().copies;
@@ -55,7 +61,11 @@ inline void cp_async_wait() {
       struct alignas(16) Bytes {
         uint64_t x[2];
       };
-      *static_cast<Bytes*>(copy.to) = copy.from ? *static_cast<const Bytes*>(copy.from) : Bytes{};
+      if (copy.bytes == 16) {
+        *static_cast<Bytes*>(copy.to) = copy.from ? *static_cast<const Bytes*>(copy.from) : Bytes{};
+      } else {
+        *static_cast<uint32_t*>(copy.to) = copy.from ? *static_cast<const uint32_t*>(copy.from) : 0u;
+      }
     }
     groups.erase(groups.begin());
   }

@@ -1,0 +1,321 @@
+// The matrix product by tiles on the matrix units.
+//
+// A block computes kRows x kColumns of C, a warp kWarpRows x kWarpColumns of them. Chunks of 32 k's of A (as
+// float32) and W (float32 or bfloat16) stream through kStages stages of shared memory. Which k meets which
+// column of a fragment is free as long as A and W agree: each lane takes k's that lie together, 16 bytes at a
+// time, so plain rows serve as packed weights. A row's eight 16-byte pieces stand in an order that depends on
+// the row's lowest bit, which keeps the eight lanes of a quarter warp, two rows by four pieces, on different
+// banks.
+#pragma once
+#include "gemm_args.cuh"
+
+namespace cinefuse::gpu {
+
+enum class GemmMath { k3xTf32, kTf32, kBf16 };
+
+template <GemmMath MATH, int ROWS, int COLUMNS, int WARP_ROWS, int WARP_COLUMNS, int STAGES>
+struct GemmTile {
+  static constexpr GemmMath kMath = MATH;
+  static constexpr int kRows = ROWS, kColumns = COLUMNS;
+  static constexpr int kWarpRows = WARP_ROWS, kWarpColumns = WARP_COLUMNS, kStages = STAGES;
+  static constexpr int kThreads = 32 * (ROWS / WARP_ROWS) * (COLUMNS / WARP_COLUMNS);
+  static constexpr int kDepth = 32;
+  static constexpr int kRowTiles = WARP_ROWS / 16, kColumnTiles = WARP_COLUMNS / 8;
+  static constexpr bool kHalf = MATH == GemmMath::kBf16;
+  // In 4-byte words.
+  static constexpr int kRowWords = kDepth, kColumnWords = kHalf ? kDepth / 2 : kDepth;
+  static constexpr int kAWords = ROWS * kRowWords, kStageWords = kAWords + COLUMNS * kColumnWords;
+  static constexpr int kResultStride = COLUMNS + 8;
+  static constexpr int kSharedBytes =
+      4 * (STAGES * kStageWords > ROWS * kResultStride ? STAGES * kStageWords : ROWS * kResultStride);
+  static constexpr int kBlocksAnSm = kSharedBytes > 80 * 1024 ? 1 : 2;
+};
+
+// Where piece `piece` of a row of 32 floats stands.
+template <class T>
+__device__ __forceinline__ int gemm_piece(int row, int piece) {
+  return 4 * (T::kHalf ? piece ^ (row & 1) : piece ^ ((row & 1) << 2));
+}
+
+// x as the sum of two numbers that TF32 holds, to some 22 bits. Infinity and what rounds to it give NaN.
+__device__ __forceinline__ void split_tf32(float x, uint32_t& high, uint32_t& low) {
+  high = to_tf32(x);
+  low = float_to_bits(x - bits_to_float(high)) & 0xffffe000u;
+}
+
+// Copies one chunk of A and of W, from k on, into a stage. `there`: which of the thread's rows of A exist.
+template <class T>
+__device__ __forceinline__ void gemm_fetch(const GemmArgs& p, const float* a, uint32_t there, const float* w,
+                                           int columns, int k, float* stage) {
+  constexpr int kStep = T::kThreads / 8;
+  const int piece = threadIdx.x & 7, row = threadIdx.x >> 3;
+  const int at = k + 4 * piece;
+  float* to = stage + row * T::kRowWords + gemm_piece<T>(row, piece);
+  if (p.a_vectors) {
+#pragma unroll
+    for (int i = 0; i < T::kRows / kStep; ++i) {
+      const bool valid = (there >> i & 1u) && at < p.in;
+      cp_async16(to + i * kStep * T::kRowWords, valid ? a + i * kStep * p.lda + at : p.a, valid);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < T::kRows / kStep; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const bool valid = (there >> i & 1u) && at + j < p.in;
+        cp_async4(to + i * kStep * T::kRowWords + j, valid ? a + i * kStep * p.lda + at + j : p.a, valid);
+      }
+    }
+  }
+  float* const w_stage = stage + T::kAWords;
+  if (T::kHalf) {
+    // w counts words of two: a row's chunk is four pieces of 16 bytes.
+    constexpr int kHalfStep = T::kThreads / 4;
+    const int half_piece = threadIdx.x & 3, column = threadIdx.x >> 2;
+    const int half_at = k + 8 * half_piece;
+#pragma unroll
+    for (int i = 0; i < T::kColumns / kHalfStep; ++i) {
+      const bool valid = column + i * kHalfStep < columns && half_at < p.ldw_half;
+      cp_async16(w_stage + (column + i * kHalfStep) * T::kColumnWords + 4 * half_piece,
+                 valid ? w + i * kHalfStep * (p.ldw_half / 2) + half_at / 2 : p.w, valid);
+    }
+  } else {
+    float* const w_to = w_stage + row * T::kColumnWords + gemm_piece<T>(row, piece);
+#pragma unroll
+    for (int i = 0; i < T::kColumns / kStep; ++i) {
+      const bool valid = row + i * kStep < columns && at < p.ldw;
+      cp_async16(w_to + i * kStep * T::kColumnWords, valid ? w + i * kStep * p.ldw + at : p.w, valid);
+    }
+  }
+}
+
+// sum += the warp's part of one chunk; a and w are the lane's own rows of the stage: row g of the warp's
+// first 16, column g of its first 8, g = lane / 4.
+template <class T>
+__device__ __forceinline__ void gemm_multiply_3xtf32(const float* a, const float* w, int g, int t,
+                                                     float (&sum)[T::kRowTiles][T::kColumnTiles][4]) {
+  // Matrix units cut off what exceeds a float of the sum, always towards zero: sums of 32 k's are short
+  // enough for that not to add up, and join the whole by additions that round.
+  float part[T::kRowTiles][T::kColumnTiles][4] = {};
+#pragma unroll
+  for (int step = 0; step < 2; ++step) {
+    const int at = gemm_piece<T>(g, 4 * step + t);
+    uint32_t w_high[2][T::kColumnTiles][2], w_low[2][T::kColumnTiles][2];
+#pragma unroll
+    for (int j = 0; j < T::kColumnTiles; ++j) {
+      const float4 v = load4(w + j * 8 * T::kColumnWords + at);
+      split_tf32(v.x, w_high[0][j][0], w_low[0][j][0]);
+      split_tf32(v.y, w_high[0][j][1], w_low[0][j][1]);
+      split_tf32(v.z, w_high[1][j][0], w_low[1][j][0]);
+      split_tf32(v.w, w_high[1][j][1], w_low[1][j][1]);
+    }
+#pragma unroll
+    for (int i = 0; i < T::kRowTiles; ++i) {
+      const float4 upper = load4(a + i * 16 * T::kRowWords + at);
+      const float4 lower = load4(a + (i * 16 + 8) * T::kRowWords + at);
+      uint32_t high[2][4], low[2][4];
+      split_tf32(upper.x, high[0][0], low[0][0]);
+      split_tf32(lower.x, high[0][1], low[0][1]);
+      split_tf32(upper.y, high[0][2], low[0][2]);
+      split_tf32(lower.y, high[0][3], low[0][3]);
+      split_tf32(upper.z, high[1][0], low[1][0]);
+      split_tf32(lower.z, high[1][1], low[1][1]);
+      split_tf32(upper.w, high[1][2], low[1][2]);
+      split_tf32(lower.w, high[1][3], low[1][3]);
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+#pragma unroll
+        for (int j = 0; j < T::kColumnTiles; ++j) mma_m16n8k8_tf32(part[i][j], low[h], w_high[h][j]);
+#pragma unroll
+        for (int j = 0; j < T::kColumnTiles; ++j) mma_m16n8k8_tf32(part[i][j], high[h], w_low[h][j]);
+#pragma unroll
+        for (int j = 0; j < T::kColumnTiles; ++j) mma_m16n8k8_tf32(part[i][j], high[h], w_high[h][j]);
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < T::kRowTiles; ++i) {
+#pragma unroll
+    for (int j = 0; j < T::kColumnTiles; ++j) {
+#pragma unroll
+      for (int q = 0; q < 4; ++q) sum[i][j][q] += part[i][j][q];
+    }
+  }
+}
+
+template <class T>
+__device__ __forceinline__ void gemm_multiply_tf32(const float* a, const float* w, int g, int t,
+                                                   float (&sum)[T::kRowTiles][T::kColumnTiles][4]) {
+#pragma unroll
+  for (int step = 0; step < 2; ++step) {
+    const int at = gemm_piece<T>(g, 4 * step + t);
+    uint32_t wf[2][T::kColumnTiles][2];
+#pragma unroll
+    for (int j = 0; j < T::kColumnTiles; ++j) {
+      const float4 v = load4(w + j * 8 * T::kColumnWords + at);
+      wf[0][j][0] = to_tf32(v.x);
+      wf[0][j][1] = to_tf32(v.y);
+      wf[1][j][0] = to_tf32(v.z);
+      wf[1][j][1] = to_tf32(v.w);
+    }
+#pragma unroll
+    for (int i = 0; i < T::kRowTiles; ++i) {
+      const float4 upper = load4(a + i * 16 * T::kRowWords + at);
+      const float4 lower = load4(a + (i * 16 + 8) * T::kRowWords + at);
+      const uint32_t first[4] = {to_tf32(upper.x), to_tf32(lower.x), to_tf32(upper.y), to_tf32(lower.y)};
+      const uint32_t second[4] = {to_tf32(upper.z), to_tf32(lower.z), to_tf32(upper.w), to_tf32(lower.w)};
+#pragma unroll
+      for (int j = 0; j < T::kColumnTiles; ++j) mma_m16n8k8_tf32(sum[i][j], first, wf[0][j]);
+#pragma unroll
+      for (int j = 0; j < T::kColumnTiles; ++j) mma_m16n8k8_tf32(sum[i][j], second, wf[1][j]);
+    }
+  }
+}
+
+template <class T>
+__device__ __forceinline__ void gemm_multiply_bf16(const float* a, const float* w, int g, int t,
+                                                   float (&sum)[T::kRowTiles][T::kColumnTiles][4]) {
+  uint32_t wf[2][T::kColumnTiles][2];  // lane t has the k's 8 t to 8 t + 7, half of them a product
+#pragma unroll
+  for (int j = 0; j < T::kColumnTiles; ++j) {
+    const float4 v = load4(w + j * 8 * T::kColumnWords + 4 * t);
+    wf[0][j][0] = float_to_bits(v.x);
+    wf[0][j][1] = float_to_bits(v.y);
+    wf[1][j][0] = float_to_bits(v.z);
+    wf[1][j][1] = float_to_bits(v.w);
+  }
+#pragma unroll
+  for (int i = 0; i < T::kRowTiles; ++i) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int at = gemm_piece<T>(g, 2 * t + h);
+      const float4 upper = load4(a + i * 16 * T::kRowWords + at);
+      const float4 lower = load4(a + (i * 16 + 8) * T::kRowWords + at);
+      const uint32_t af[4] = {to_bf16x2(upper.x, upper.y), to_bf16x2(lower.x, lower.y),
+                              to_bf16x2(upper.z, upper.w), to_bf16x2(lower.z, lower.w)};
+#pragma unroll
+      for (int j = 0; j < T::kColumnTiles; ++j) mma_m16n8k16_bf16(sum[i][j], af, wf[h][j]);
+    }
+  }
+}
+
+// The sums of a row and four columns over k's [begin, end) on the plain cores: of numbers that three TF32
+// products cannot hold, infinity among them, this makes what float32 makes of them.
+__device__ __forceinline__ float4 gemm_plain4(const GemmArgs& p, int64_t row, int column, int begin,
+                                              int end) {
+  const float* const a = p.a + row * p.lda;
+  const int n = gemm_row_present(p, row) ? p.in : 0;
+  const float* w[4];
+#pragma unroll
+  for (int j = 0; j < 4; ++j) w[j] = p.w + min(column + j, p.out - 1) * p.ldw;
+  float sum[4] = {};
+  for (int k = begin; k < end; k += 4) {
+    const float4 x = load_row4(a, k, n, p.a_vectors != 0);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) sum[j] = dot4(sum[j], x, load4(w[j] + k));
+  }
+  return make_float4(sum[0], sum[1], sum[2], sum[3]);
+}
+
+// c[m][n] = f(bias[n] + sum_k a[m][k] w[n][k]), or the sum over one range of k's. A: (rows, in), W: (out,
+// in). Grid: (row tiles * column tiles, splits of k).
+template <class T>
+__global__ void __launch_bounds__(T::kThreads, T::kBlocksAnSm) gemm_tile_kernel(GemmArgs p) {
+  CINEFUSE_DYNAMIC_SHARED(float, shared);
+  // Eight row tiles at a time take all column tiles: what runs at one time shares rows and columns in L2.
+  constexpr unsigned kBand = 8;
+  const unsigned band = blockIdx.x / (kBand * static_cast<unsigned>(p.column_tiles));
+  const unsigned in_band = blockIdx.x % (kBand * static_cast<unsigned>(p.column_tiles));
+  const unsigned height = min(kBand, static_cast<unsigned>(p.row_tiles) - band * kBand);
+  const int64_t row0 = static_cast<int64_t>(band * kBand + in_band % height) * T::kRows;
+  const int column0 = static_cast<int>(in_band / height) * T::kColumns;
+  const int rows = static_cast<int>(min(int64_t{T::kRows}, p.rows - row0));
+  const int columns = min(T::kColumns, p.out - column0);
+
+  constexpr int kStep = T::kThreads / 8;
+  const int fetched = threadIdx.x >> 3;
+  const float* const a = p.a + (row0 + fetched) * p.lda;
+  uint32_t there = 0;
+#pragma unroll
+  for (int i = 0; i < T::kRows / kStep; ++i) {
+    const int row = fetched + i * kStep;
+    if (row < rows && gemm_row_present(p, row0 + row)) there |= 1u << i;
+  }
+  const float* const w = T::kHalf ? reinterpret_cast<const float*>(p.w_half) +
+                                        (column0 + int64_t{threadIdx.x >> 2}) * (p.ldw_half / 2)
+                                  : p.w + (column0 + int64_t{fetched}) * p.ldw;
+
+  const int first = static_cast<int>(blockIdx.y) * p.steps_a_split;
+  const int steps = min(p.steps_a_split, (p.in + T::kDepth - 1) / T::kDepth - first);
+#pragma unroll
+  for (int s = 0; s < T::kStages - 1; ++s) {
+    if (s < steps)
+      gemm_fetch<T>(p, a, there, w, columns, (first + s) * T::kDepth, shared + s * T::kStageWords);
+    cp_async_commit();
+  }
+
+  const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+  constexpr int kWarpsAcross = T::kColumns / T::kWarpColumns;
+  const int warp_row = warp / kWarpsAcross * T::kWarpRows,
+            warp_column = warp % kWarpsAcross * T::kWarpColumns;
+  const bool works = warp_row < rows && warp_column < columns;
+  float sum[T::kRowTiles][T::kColumnTiles][4] = {};
+  int stage = 0, free_stage = T::kStages - 1;
+  for (int step = 0; step < steps; ++step) {
+    cp_async_wait<T::kStages - 2>();
+    __syncthreads();
+    const int ahead = step + T::kStages - 1;
+    if (ahead < steps) {
+      gemm_fetch<T>(p, a, there, w, columns, (first + ahead) * T::kDepth,
+                    shared + free_stage * T::kStageWords);
+    }
+    cp_async_commit();
+    if (works) {
+      const float* const from = shared + stage * T::kStageWords;
+      const float* const a_rows = from + (warp_row + g) * T::kRowWords;
+      const float* const w_rows = from + T::kAWords + (warp_column + g) * T::kColumnWords;
+      if constexpr (T::kMath == GemmMath::k3xTf32) {
+        gemm_multiply_3xtf32<T>(a_rows, w_rows, g, t, sum);
+      } else if constexpr (T::kMath == GemmMath::kTf32) {
+        gemm_multiply_tf32<T>(a_rows, w_rows, g, t, sum);
+      } else {
+        gemm_multiply_bf16<T>(a_rows, w_rows, g, t, sum);
+      }
+    }
+    stage = stage + 1 == T::kStages ? 0 : stage + 1;
+    free_stage = free_stage + 1 == T::kStages ? 0 : free_stage + 1;
+  }
+
+  // Through shared memory, for whole rows to be written and one piece of code to apply f.
+  cp_async_wait<0>();
+  __syncthreads();
+  if (works) {
+#pragma unroll
+    for (int i = 0; i < T::kRowTiles; ++i) {
+      float* const to = shared + (warp_row + i * 16 + g) * T::kResultStride + warp_column + 2 * t;
+#pragma unroll
+      for (int j = 0; j < T::kColumnTiles; ++j) {
+        store2(to + j * 8, make_float2(sum[i][j][0], sum[i][j][1]));
+        store2(to + 8 * T::kResultStride + j * 8, make_float2(sum[i][j][2], sum[i][j][3]));
+      }
+    }
+  }
+  __syncthreads();
+  constexpr int kAcross = T::kColumns / 4;
+  const int column = static_cast<int>(threadIdx.x) % kAcross * 4;
+  if (column >= columns) return;
+  for (int row = static_cast<int>(threadIdx.x) / kAcross; row < rows; row += T::kThreads / kAcross) {
+    float4 v = load4(shared + row * T::kResultStride + column);
+    if (T::kMath == GemmMath::k3xTf32 && !(fabsf(v.x) + fabsf(v.y) + fabsf(v.z) + fabsf(v.w) < INFINITY)) {
+      const float4 plain = gemm_plain4(p, row0 + row, column0 + column, first * T::kDepth,
+                                       min(p.in, (first + steps) * T::kDepth));
+      if (!(fabsf(v.x) < INFINITY)) v.x = plain.x;
+      if (!(fabsf(v.y) < INFINITY)) v.y = plain.y;
+      if (!(fabsf(v.z) < INFINITY)) v.z = plain.z;
+      if (!(fabsf(v.w) < INFINITY)) v.w = plain.w;
+    }
+    gemm_store4(p, row0 + row, column0 + column, v);
+  }
+}
+
+}  // namespace cinefuse::gpu

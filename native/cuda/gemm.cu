@@ -78,7 +78,7 @@ template <GemmMath MATH>
 using FlatTile = GemmTile<MATH, 32, 64, 32, 16, 4>;
 
 // How a product is shared out.
-struct Plan {
+struct GemmPlan {
   enum Kernel { kRows, kFlat, kMedium, kLarge } kernel;
   int splits, steps_a_split;
 };
@@ -86,19 +86,19 @@ struct Plan {
 // The fastest tile and split by rough microseconds: the work of the multiprocessor that has the most, by
 // arithmetic or by bytes, plus a second pass where k is split. The rates are an H100's; only their relations
 // matter.
-Plan plan_tiles(int64_t rows, int64_t out, int64_t in, int multiprocessors, GemmMath math) {
+GemmPlan plan_tiles(int64_t rows, int64_t out, int64_t in, int multiprocessors, GemmMath math) {
   struct Shape {
-    Plan::Kernel kernel;
+    GemmPlan::Kernel kernel;
     int rows, columns;
     double efficiency;
   };
   constexpr Shape kShapes[] = {
-      {Plan::kLarge, 128, 128, 1.0}, {Plan::kMedium, 64, 64, 0.8}, {Plan::kFlat, 32, 64, 0.6}};
+      {GemmPlan::kLarge, 128, 128, 1.0}, {GemmPlan::kMedium, 64, 64, 0.8}, {GemmPlan::kFlat, 32, 64, 0.6}};
   const double products_a_us = math == GemmMath::k3xTf32 ? 360e3 : math == GemmMath::kTf32 ? 1.1e6 : 2.2e6;
   constexpr double kBytesAUs = 42e3, kReduceBytesAUs = 2.5e6, kReduceLaunch = 2., kOverheadSteps = 4.;
   const int weight_bytes = math == GemmMath::kBf16 ? 2 : 4;
   const int steps = static_cast<int>(blocks_of(in, 32));
-  Plan best{};
+  GemmPlan best{};
   double best_time = 0.;
   for (const Shape& shape : kShapes) {
     const int64_t tiles = blocks_of(rows, shape.rows) * blocks_of(out, shape.columns);
@@ -124,11 +124,11 @@ Plan plan_tiles(int64_t rows, int64_t out, int64_t in, int multiprocessors, Gemm
 // Rows of the plain cores' kernel that a block takes; its grid.z counts them.
 int rows_a_block(int64_t rows) { return rows >= 5 ? 8 : rows >= 3 ? 4 : static_cast<int>(rows); }
 
-Plan make_plan(int64_t rows, const GemmWeights& w, int multiprocessors, GemmMath math) {
+GemmPlan make_plan(int64_t rows, const GemmWeights& w, int multiprocessors, GemmMath math) {
   // Up to 8 rows the weights are the time, whatever multiplies; and so are several readings of small ones.
   const int64_t weight_bytes = w.in() * w.out() * (math == GemmMath::kBf16 ? 2 : 4);
   if (rows <= 8 || (rows <= 32 && blocks_of(rows, 8) * weight_bytes <= (int64_t{8} << 20))) {
-    return {Plan::kRows, 0, 0};
+    return {GemmPlan::kRows, 0, 0};
   }
   return plan_tiles(rows, w.out(), w.in(), multiprocessors, math);
 }
@@ -143,9 +143,9 @@ void launch_tiles(Call& call, GemmArgs p, int splits) {
 }
 
 template <GemmMath MATH>
-void launch_tiles(Call& call, const GemmArgs& p, const Plan& plan) {
-  if (plan.kernel == Plan::kLarge) return launch_tiles<LargeTile<MATH>>(call, p, plan.splits);
-  if (plan.kernel == Plan::kMedium) return launch_tiles<MediumTile<MATH>>(call, p, plan.splits);
+void launch_tiles(Call& call, const GemmArgs& p, const GemmPlan& plan) {
+  if (plan.kernel == GemmPlan::kLarge) return launch_tiles<LargeTile<MATH>>(call, p, plan.splits);
+  if (plan.kernel == GemmPlan::kMedium) return launch_tiles<MediumTile<MATH>>(call, p, plan.splits);
   launch_tiles<FlatTile<MATH>>(call, p, plan.splits);
 }
 
@@ -237,9 +237,9 @@ void gemm(Call& call, int64_t rows, const GemmRows& a, const GemmWeights& w, int
   p.slope = slope;
   p.a_vectors = w.in() % 4 == 0 && aligned(a.data, a.stride);
   p.c_vectors = aligned(c, ldc);
-  const Plan plan = make_plan(rows, w, call.device().multiprocessors(), math);
+  const GemmPlan plan = make_plan(rows, w, call.device().multiprocessors(), math);
   int splits = plan.splits;
-  if (plan.kernel == Plan::kRows) {
+  if (plan.kernel == GemmPlan::kRows) {
     splits = run_rows(call, p, math == GemmMath::kBf16 && w.in() * w.out() >= kLeastHalfWeights);
   } else {
     p.steps_a_split = plan.steps_a_split;

@@ -66,10 +66,34 @@ for (const { label, exec } of ways()) {
     t.deepEqual([...spread], [0.5, 0, 0, 0.5]);
   });
 
+  test(`softmax: a row with NaN or +infinity is NaN, others are not; -infinity has weight 0 ${label}`, async (t) => {
+    for (const cols of [5, 8, 40, 300, 2000, 24580]) {
+      const x = randomF32(4 * cols, cols);
+      const at = cols - 2;
+      x[at] = Number.NaN;
+      x[cols + at] = Number.POSITIVE_INFINITY;
+      x[2 * cols + at] = Number.NEGATIVE_INFINITY;
+      x.fill(Number.NEGATIVE_INFINITY, 3 * cols);
+      for (const run of [softmax, logSoftmax]) {
+        const y = await run(x, { ...exec, cols });
+        t.true(y.subarray(0, cols).every(Number.isNaN), `NaN, ${cols} columns`);
+        t.true(y.subarray(3 * cols).every(Number.isNaN), `nothing but -infinity, ${cols} columns`);
+        const third = y.slice(2 * cols, 3 * cols);
+        t.is(third[at], run === softmax ? 0 : Number.NEGATIVE_INFINITY);
+        third[at] = 0;
+        t.true(third.every(Number.isFinite));
+      }
+      const y = await softmax(x, { ...exec, cols });
+      t.true(Number.isNaN(y[cols + at]), 'infinity less infinity');
+    }
+  });
+
   test(`softmax: rows sum to 1 and a shift changes nothing ${label}`, async (t) => {
     const next = random(11);
-    for (const cols of [1, 2, 15, 16, 17, 100]) {
-      const rows = 1 + Math.floor(next() * 40);
+    // Also those where a device's kernels turn from lanes to warps, blocks and several passes.
+    const wide = [128, 130, 257, 512, 513, 1024, 1028, 9001, 24577];
+    for (const cols of [1, 2, 4, 8, 9, 15, 16, 17, 32, 33, 64, 100, ...wide]) {
+      const rows = cols > 512 ? 2 : 1 + Math.floor(next() * 40);
       const x = randomF32(rows * cols, cols);
       const y = await softmax(x, { ...exec, cols });
       const shifted = await softmax(
@@ -82,6 +106,8 @@ for (const { label, exec } of ways()) {
         t.true(Math.abs(sum - 1) < 1e-5);
       }
       t.true(y.every((v, i) => Math.abs(v - shifted[i]!) < 1e-5));
+      const logarithm = await logSoftmax(x, { ...exec, cols });
+      t.true(logarithm.every((v, i) => Math.abs(Math.exp(v) - y[i]!) <= 2e-6 + 2e-5 * y[i]!));
     }
   });
 }

@@ -41,9 +41,11 @@ for (const { label, exec } of ways()) {
   });
 
   test(`lengths around the vector width, offsets a million times the spread ${label}`, async (t) => {
-    for (const cols of [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 48, 130, 1000]) {
+    for (const cols of [
+      1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 48, 64, 130, 256, 512, 513, 1000, 1028, 9001,
+    ]) {
       for (const offset of [0, 1e3, -1e6]) {
-        const rows = 1 + (cols % 7);
+        const rows = cols > 1000 ? 2 : 1 + (cols % 7);
         const x = randomF32(rows * cols, cols).map((v) => v * (offset ? 8 : 1) + offset);
         const gain = randomF32(cols, 1);
         const bias = randomF32(cols, 2);
@@ -57,6 +59,17 @@ for (const { label, exec } of ways()) {
         }
       }
     }
+  });
+
+  test(`a row that no block of a GPU can hold ${label}`, async (t) => {
+    const cols = 24600;
+    const x = randomF32(2 * cols, 5).map((v) => v + 100);
+    const gain = randomF32(cols, 6);
+    const expected = reference(x, cols, 1e-5, gain);
+    const y = await layerNorm(x, { ...exec, cols, gain });
+    t.true(y.every((v, i) => Math.abs(v - expected[i]!) <= 5e-5));
+    t.is(await layerNorm(x, { ...exec, cols, gain, out: x }), x, 'in place');
+    t.deepEqual(x, y);
   });
 
   test(`a constant row gives the bias; a non-finite value spoils its own row only ${label}`, async (t) => {

@@ -1,58 +1,44 @@
-#include "../../cuda/device.h"
 #include "../../cuda/operators.h"
+#include "../../cuda/rows.cuh"
 #include "activation_device.h"
 #include "activation_math.cuh"
+#include "softmax_cuda.cuh"
 
 namespace cinefuse::gpu {
 
 constexpr int kActivationThreads = 256;
-constexpr int kSoftmaxThreads = 256;
+constexpr int kActivationItems = 4;  // accesses of 16 bytes that a thread has under way
 
-// y[i] = f(x[i]), four at a time; x and y are whole device buffers, aligned to 256.
-__global__ void activation_kernel(int kind, float slope, int64_t n, const float* x, float* y) {
-  const int64_t stride = int64_t{4} * gridDim.x * blockDim.x;
-  for (int64_t i = 4 * (int64_t{blockIdx.x} * blockDim.x + threadIdx.x); i < n; i += stride) {
-    if (i + 4 <= n) {
-      float4 v = load4(x + i);
-      v.x = activate(kind, slope, v.x);
-      v.y = activate(kind, slope, v.y);
-      v.z = activate(kind, slope, v.z);
-      v.w = activate(kind, slope, v.w);
-      store4(y + i, v);
-    } else {
-      for (int64_t j = i; j < n; ++j) y[j] = activate(kind, slope, x[j]);
+constexpr int kActivationFloats = 4 * kActivationItems * kActivationThreads;  // of a block
+
+// y[i] = f(x[i]); x and y are aligned to 16.
+template <int KIND>
+__global__ void __launch_bounds__(kActivationThreads)
+    activation_kernel(float slope, int64_t n, const float* x, float* y) {
+  for (int64_t base = int64_t{blockIdx.x} * kActivationFloats; base < n;
+       base += int64_t{gridDim.x} * kActivationFloats) {
+    if (n - base < kActivationFloats) {
+      for (int64_t i = base + threadIdx.x; i < n; i += kActivationThreads) y[i] = activate(KIND, slope, x[i]);
+      return;
+    }
+    float v[kActivationItems][4];
+#pragma unroll
+    for (int i = 0; i < kActivationItems; ++i) {
+      stream_pack<4>(x + base + 4 * (i * kActivationThreads + threadIdx.x), v[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < kActivationItems; ++i) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) v[i][k] = activate(KIND, slope, v[i][k]);
+      store_pack<4>(y + base + 4 * (i * kActivationThreads + threadIdx.x), v[i]);
     }
   }
 }
 
-// One block a row. y[j] = e^(x_j - max) / sum, or its logarithm; a row with NaN, or all -infinity, gives NaN.
-__global__ void softmax_kernel(bool logarithm, int64_t cols, const float* x, float* y) {
-  CINEFUSE_SHARED(float, partial, [2][kSoftmaxThreads / 32]);
-  const float* const row = x + blockIdx.x * cols;
-  float* const out = y + blockIdx.x * cols;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-  float top = -INFINITY;
-  bool nan = false;
-  for (int64_t j = threadIdx.x; j < cols; j += kSoftmaxThreads) {
-    top = fmaxf(top, row[j]);
-    nan |= row[j] != row[j];
-  }
-  if (nan) top = INFINITY;  // e^(x - inf) * 0 is NaN for all
-  top = warp_max(top);
-  if (lane == 0) partial[0][warp] = top;
-  __syncthreads();
-  top = warp_max(lane < kSoftmaxThreads / 32 ? partial[0][lane] : -INFINITY);
-  float sum = 0.f;
-  for (int64_t j = threadIdx.x; j < cols; j += kSoftmaxThreads) sum += expf(row[j] - top);
-  sum = warp_sum(sum);
-  if (lane == 0) partial[1][warp] = sum;
-  __syncthreads();
-  sum = warp_sum(lane < kSoftmaxThreads / 32 ? partial[1][lane] : 0.f);
-  const float scale = 1.f / sum, shift = logf(sum);
-  for (int64_t j = threadIdx.x; j < cols; j += kSoftmaxThreads) {
-    const float d = row[j] - top;
-    out[j] = logarithm ? d - shift : expf(d) * scale;
-  }
+template <int KIND>
+static void launch_activation(cudaStream_t stream, float slope, int64_t n, const float* x, float* y) {
+  CINEFUSE_LAUNCH(stream, (activation_kernel<KIND>), grid_of(blocks_of(n, kActivationFloats)),
+                  kActivationThreads, 0, slope, n, x, y);
 }
 
 static void activation_cuda(Call& call, const cinefuse_activation_params& p) {
@@ -60,17 +46,19 @@ static void activation_cuda(Call& call, const cinefuse_activation_params& p) {
   const In<float> x = call.in(p.x, n);
   const Out<float> y = call.out(p.y, n);
   if (n == 0) return;
+  using Launch = void (*)(cudaStream_t, float, int64_t, const float*, float*);
+  // In the order of enum class Activation.
+  static constexpr Launch kLaunches[] = {launch_activation<0>, launch_activation<1>, launch_activation<2>,
+                                         launch_activation<3>, launch_activation<4>, launch_activation<5>,
+                                         launch_activation<6>, launch_activation<7>, launch_activation<8>};
+  constexpr int kSoftmax = sizeof kLaunches / sizeof *kLaunches;
   call.send();
   call.compute([&] {
-    if (p.kind >= 9) {
-      CINEFUSE_LAUNCH(call.stream(), softmax_kernel, static_cast<unsigned>(p.rows), kSoftmaxThreads, 0,
-                      p.kind == 10, p.cols, x.get(), y.get());
-      return;
+    if (p.kind >= kSoftmax) {
+      softmax_rows(call.stream(), p.kind > kSoftmax, p.rows, p.cols, x.get(), y.get());
+    } else {
+      kLaunches[p.kind](call.stream(), p.slope, n, x.get(), y.get());
     }
-    const int64_t blocks = std::min<int64_t>(blocks_of(n, 4 * kActivationThreads),
-                                             int64_t{16} * call.device().multiprocessors());
-    CINEFUSE_LAUNCH(call.stream(), activation_kernel, static_cast<unsigned>(blocks), kActivationThreads, 0,
-                    p.kind, p.slope, n, x.get(), y.get());
   });
   call.receive();
 }

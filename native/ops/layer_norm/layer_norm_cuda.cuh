@@ -8,5 +8,8 @@ namespace cinefuse::gpu {
 // elementwise.
 void layer_norm_rows(cudaStream_t stream, int64_t rows, int64_t cols, float eps, const float* x,
                      const float* gain, const float* bias, int activation, float slope, float* y);
+// y = LN(x + residual) * gain + bias; y may be either.
+void add_layer_norm_rows(cudaStream_t stream, int64_t rows, int64_t cols, float eps, const float* x,
+                         const float* residual, const float* gain, const float* bias, float* y);
 
 }  // namespace cinefuse::gpu

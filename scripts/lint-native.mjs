@@ -8,9 +8,12 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const sources = readdirSync(path.join(root, 'native'), { recursive: true, encoding: 'utf8' })
-  .filter((file) => /\.(cc|h|cu|cuh)$/.test(file))
-  .map((file) => path.join('native', file))
+const sources = ['native', 'test', 'bench']
+  .flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => /\.(cc|h|cu|cuh)$/.test(file))
+      .map((file) => path.join(folder, file)),
+  )
   .sort();
 let failed = false;
 

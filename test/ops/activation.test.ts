@@ -62,6 +62,11 @@ for (const { label, exec } of ways()) {
           );
       });
     }
+    const far = await activation('softplus', Float32Array.of(-5, -12.7, -30, -80), exec);
+    [-5, -12.7, -30, -80].forEach((v, i) => {
+      const exact = Math.log1p(Math.exp(Math.fround(v)));
+      t.true(Math.abs(far[i]! - exact) <= 2e-6 * exact, `softplus(${v}) = ${far[i]}, not ${exact}`);
+    });
     const spread = await softmax(Float32Array.of(1e30, -1e30, 0, 1e30), exec);
     t.deepEqual([...spread], [0.5, 0, 0, 0.5]);
   });

@@ -30,7 +30,10 @@ CINEFUSE_INLINE V gelu_tanh(V x, float) {
 }
 CINEFUSE_INLINE V silu(V x, float) { return x * vsigmoid(x); }
 CINEFUSE_INLINE V softplus(V x, float) {
-  return select(x > splat(0.f), x, V{}) + vlog(splat(1.f) + vexp(-vabs(x))) + (x - x);
+  // ln(1 + e) with the digits that 1 + e rounds away put back: exact to the last bits for the smallest e too.
+  const V e = vexp(-vabs(x)), u = splat(1.f) + e, d = u - splat(1.f);
+  const V log1p = select(d > splat(0.f), vlog(u) * (e / d), e);
+  return select(x > splat(0.f), x, V{}) + log1p + (x - x);
 }
 
 template <V (*F)(V, float)>

@@ -64,9 +64,6 @@ GemmWeights::GemmWeights(Call& call, const float* w, const float* bias, int64_t 
 
 namespace {
 
-// Of fewer weights, half the bytes save no time worth the rounding.
-constexpr int64_t kLeastHalfWeights = int64_t{1} << 15;
-
 // The tiles that are there, per precision. Warp tiles: as large as the accumulating registers allow, which a
 // float32 product needs twice.
 template <GemmMath MATH>
@@ -240,7 +237,7 @@ void gemm(Call& call, int64_t rows, const GemmRows& a, const GemmWeights& w, int
   const GemmPlan plan = make_plan(rows, w, call.device().multiprocessors(), math);
   int splits = plan.splits;
   if (plan.kernel == GemmPlan::kRows) {
-    splits = run_rows(call, p, math == GemmMath::kBf16 && w.in() * w.out() >= kLeastHalfWeights);
+    splits = run_rows(call, p, math == GemmMath::kBf16 && w.in() * w.out() >= kGemmLeastHalfWeights);
   } else {
     p.steps_a_split = plan.steps_a_split;
     provide_sums(call, p, splits);

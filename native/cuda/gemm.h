@@ -10,6 +10,10 @@
 
 namespace cinefuse::gpu {
 
+// Few rows of fewer weights than this are multiplied as float32 even where bfloat16 is asked for: half the
+// bytes save no time worth the rounding.
+constexpr int64_t kGemmLeastHalfWeights = int64_t{1} << 15;
+
 // Both a float32 and a bfloat16 copy are made at once, 6 bytes a weight: a call, which may be captured and
 // run beside others, cannot make one later.
 class GemmWeights {

@@ -40,7 +40,7 @@ __device__ __forceinline__ void dot_rows(float (&dot)[R * N], const float* const
                                          bool a_vectors, const uint32_t* const (&w)[N], int n_a, int n_w,
                                          int first, int next, int end) {
   // Loads of a row in flight before the first is used: as many as registers allow.
-  constexpr int kAhead = N < 4 ? 4 : HALF && R == 8 ? 1 : 2;
+  constexpr int kAhead = N < 4 ? 4 : R == 8 ? 1 : 2;
   constexpr int kPieces = HALF ? 2 : 1;
   for (int k = first; k < end; k += kAhead * next) {
     uint4 weights[kAhead][N];

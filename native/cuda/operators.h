@@ -7,25 +7,26 @@ namespace cinefuse::gpu {
 extern const Operator kActivationOperator;
 extern const Operator kLayerNormOperator;
 extern const Operator kLinearOperator;
+extern const Operator kLowRankFusionOperator;
 extern const Operator kMelOperator;
 extern const Operator kPowerToDbOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
-    &kActivationOperator,  // CINEFUSE_ACTIVATION
-    &kLayerNormOperator,   // CINEFUSE_LAYER_NORM
-    &kLinearOperator,      // CINEFUSE_LINEAR
-    nullptr,               // CINEFUSE_TENSOR_FUSION
-    nullptr,               // CINEFUSE_OUTER_PRODUCT
-    nullptr,               // CINEFUSE_LOW_RANK_FUSION
-    nullptr,               // CINEFUSE_MODALITY_ATTENTION
-    nullptr,               // CINEFUSE_TEMPORAL_ATTENTION
-    nullptr,               // CINEFUSE_ADDITIVE_ATTENTION
-    nullptr,               // CINEFUSE_SPATIAL_ATTENTION
-    nullptr,               // CINEFUSE_CROSS_ATTENTION
-    &kMelOperator,         // CINEFUSE_MEL
-    &kPowerToDbOperator,   // CINEFUSE_POWER_TO_DB
-    nullptr,               // CINEFUSE_FRAMES
-    nullptr,               // CINEFUSE_FUSION_NETWORK
+    &kActivationOperator,     // CINEFUSE_ACTIVATION
+    &kLayerNormOperator,      // CINEFUSE_LAYER_NORM
+    &kLinearOperator,         // CINEFUSE_LINEAR
+    nullptr,                  // CINEFUSE_TENSOR_FUSION
+    nullptr,                  // CINEFUSE_OUTER_PRODUCT
+    &kLowRankFusionOperator,  // CINEFUSE_LOW_RANK_FUSION
+    nullptr,                  // CINEFUSE_MODALITY_ATTENTION
+    nullptr,                  // CINEFUSE_TEMPORAL_ATTENTION
+    nullptr,                  // CINEFUSE_ADDITIVE_ATTENTION
+    nullptr,                  // CINEFUSE_SPATIAL_ATTENTION
+    nullptr,                  // CINEFUSE_CROSS_ATTENTION
+    &kMelOperator,            // CINEFUSE_MEL
+    &kPowerToDbOperator,      // CINEFUSE_POWER_TO_DB
+    nullptr,                  // CINEFUSE_FRAMES
+    nullptr,                  // CINEFUSE_FUSION_NETWORK
 };
 
 }  // namespace cinefuse::gpu

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { type NativeHandle, native } from '../../lib/native.js';
 import { activationSync, LowRankFusion, type LowRankFusionLayer, TensorFusion } from '../../lib/ops/index.js';
-import { randomF32, ways } from '../backends.js';
+import { DEVICE_BACKENDS, randomF32, ways } from '../backends.js';
 import { type ExpectedError, throwsTyped } from '../errors.js';
 import { assertGolden, f32, loadGolden } from '../golden.js';
 import { assertClose } from './oracle.js';
@@ -57,7 +57,7 @@ function reference(layer: LowRankFusionLayer, h: Float32Array[], rows: number, p
   return { y, magnitude };
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden low-rank fusion, weighted and plain sums ${label}`, async (t) => {
     const seen = { weighted: 0, sum: 0 };
     for (const c of golden) {
@@ -95,6 +95,9 @@ for (const { label, exec } of ways({ devices: false })) {
       [[32, 9, 1, 6], 8, 15, 37],
       [[2, 3, 2, 3, 2, 3, 2, 3], 2, 5, 6],
       [[20, 10], 4, 50, 300],
+      [[40, 33, 64], 4, 64, 70],
+      [[300, 20], 3, 10, 8],
+      [[1500, 9, 700], 9, 40, 2],
     ];
     for (const [dims, rank, out, rows] of sizes) {
       const layer = randomLayer(dims, rank, out, rows);
@@ -119,14 +122,22 @@ for (const { label, exec } of ways({ devices: false })) {
           h.map((x, m) => x.subarray(r * dims[m]!, (r + batch) * dims[m]!)),
           exec,
         );
-        t.deepEqual(part, whole.slice(r * 41, (r + batch) * 41), `rows ${r}..${r + batch}`);
+        const same = whole.slice(r * 41, (r + batch) * 41);
+        if (exec.backend === 'cpu') t.deepEqual(part, same, `rows ${r}..${r + batch}`);
+        else {
+          const top = same.reduce((most, v) => Math.max(most, Math.abs(v)), 1);
+          t.true(
+            part.every((v, i) => Math.abs(v - same[i]!) < 2e-6 * top),
+            `rows ${r}..${r + batch}`,
+          );
+        }
       }
     }
   });
 
   test(`absent modalities: only their 1 remains, NaN in them never shows ${label}`, async (t) => {
     const dims = [6, 5, 7];
-    for (const rows of [1, 3, 8, 40]) {
+    for (const rows of [1, 3, 8, 40, 150]) {
       const layer = randomLayer(dims, 3, 21, rows);
       const h = randomInputs(dims, rows, 4);
       const present = Uint8Array.from({ length: rows * 3 }, (_, i) => ((i * 7 + rows) % 3 === 0 ? 0 : 1));
@@ -137,6 +148,82 @@ for (const { label, exec } of ways({ devices: false })) {
       using prepared = await LowRankFusion.create(layer, exec);
       const got = await prepared.run(dirty, { ...exec, present });
       assertClose(t, got, y, magnitude, 30, `${rows} rows ${label}`);
+    }
+  });
+}
+
+for (const backend of DEVICE_BACKENDS) {
+  for (const [precision, nmax] of [
+    ['tf32', 2e-3],
+    ['bf16', 2e-2],
+  ] as const) {
+    test(`lower precision keeps to its share of the largest result [${backend} ${precision}]`, async (t) => {
+      const exec = { backend, precision };
+      for (const c of golden) {
+        const dims = c.config.dims as number[];
+        using layer = await LowRankFusion.create({
+          dims,
+          rank: c.config.rank as number,
+          outFeatures: c.config.out as number,
+          factors: dims.map((_, m) => f32(c, `F${m}`)),
+          rankWeights: c.tensors.rank_weights ? f32(c, 'rank_weights') : undefined,
+          bias: c.tensors.bias ? f32(c, 'bias') : undefined,
+        });
+        const h = dims.map((_, m) => f32(c, `h${m}`));
+        assertGolden(t, c, 'y', await layer.run(h, exec), precision, { nmax });
+      }
+      for (const [dims, rank, out, rows] of [
+        [[128, 64, 100], 4, 64, 1],
+        [[128, 64, 100], 4, 64, 3],
+        [[128, 64, 100], 4, 64, 21],
+        [[64, 32], 4, 48, 130],
+      ] as const) {
+        const layer = randomLayer([...dims], rank, out, rows);
+        const h = randomInputs([...dims], rows, 4);
+        const { y } = reference(layer, h, rows);
+        const top = y.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+        using prepared = await LowRankFusion.create(layer);
+        const got = await prepared.run(h, exec);
+        const worst = got.reduce((most, v, i) => Math.max(most, Math.abs(v - y[i]!)), 0);
+        t.true(worst <= nmax * top, `${dims} ${rows} rows: ${worst / top}`);
+        t.deepEqual(await prepared.run(h, exec), got);
+      }
+    });
+  }
+
+  test(`NaN and infinity stay in their rows; no rows; one layer here and there by turns [${backend}]`, async (t) => {
+    const dims = [30, 21];
+    const layer = { ...randomLayer(dims, 3, 17, 1), activation: 'tanh' as const };
+    using prepared = await LowRankFusion.create(layer, { backend });
+    t.is((await prepared.run([new Float32Array(0), new Float32Array(0)], { backend })).length, 0);
+    for (const rows of [4, 90]) {
+      const h = randomInputs(dims, rows, 2);
+      const clean = await prepared.run(h, { backend });
+      h[0]![2 * 30 + 1] = Number.NaN;
+      h[1]![3 * 21] = Number.POSITIVE_INFINITY;
+      const [cpu, y, again] = [
+        await prepared.run(h),
+        await prepared.run(h, { backend }),
+        await prepared.run(h),
+      ];
+      t.deepEqual(again, cpu);
+      const other = y.findIndex((v, i) =>
+        Math.floor(i / 17) === 2 || Math.floor(i / 17) === 3
+          ? Number.isNaN(v) !== Number.isNaN(cpu[i]!)
+          : v !== clean[i] || Math.abs(v - cpu[i]!) > 1e-5,
+      );
+      t.is(other, -1, `${rows} rows: ${y[other]}, on the CPU ${cpu[other]}`);
+    }
+    const h = randomInputs(dims, 3, 2);
+    for (const way of [{}, { backend }]) {
+      await throwsTyped(t, () => prepared.run([h[0]!, h[0]!], way), { code: 'ERR_SHAPE', field: 'h[1]' });
+      await throwsTyped(t, () => prepared.run(h, { ...way, present: new Uint8Array(5) }), {
+        code: 'ERR_SHAPE',
+        field: 'present',
+      });
+      await throwsTyped(t, () => prepared.run(h, { ...way, signal: AbortSignal.abort() }), {
+        code: 'ERR_CANCELLED',
+      });
     }
   });
 }

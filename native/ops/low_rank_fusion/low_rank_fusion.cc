@@ -3,6 +3,8 @@
 namespace cinefuse {
 
 void low_rank_fusion_cpu(const LowRankFusion& layer, const FusionInputs& inputs, float* y, const Exec& exec);
+void low_rank_fusion_device(const LowRankFusion& layer, const FusionInputs& inputs, float* y,
+                            const Exec& exec);
 
 size_t LowRankFusion::bytes() const {
   size_t bytes = 0;
@@ -62,7 +64,8 @@ LowRankFusion low_rank_fusion_prepare(const LowRankFusionParams& p) {
 }
 
 void low_rank_fusion(const LowRankFusion& layer, const FusionInputs& inputs, float* y, const Exec& exec) {
-  low_rank_fusion_cpu(layer, inputs, y, exec);
+  exec.backend == Backend::kCpu ? low_rank_fusion_cpu(layer, inputs, y, exec)
+                                : low_rank_fusion_device(layer, inputs, y, exec);
 }
 
 }  // namespace cinefuse

@@ -8,6 +8,7 @@
 #pragma once
 #include <vector>
 
+#include "../../core/device.h"
 #include "../activation/activation.h"
 #include "../tensor_fusion/fusion_inputs.h"
 
@@ -33,6 +34,7 @@ struct LowRankFusion {
   std::vector<float> bias;               // (out), zeros where none was given
   Activation activation = Activation::kNone;
   float slope = 0.f;
+  DeviceTwins twins;
 
   size_t bytes() const;
 };

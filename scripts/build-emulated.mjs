@@ -25,10 +25,11 @@ const variants = {
     ],
     link: ['-fsanitize=address,undefined'],
   },
-  // Instrumented as for ThreadSanitizer, but its hooks are the emulator's own (emulator/race.h): not linked with it.
+  // Instrumented as for ThreadSanitizer, but its hooks are the emulator's own (emulator/race.cc): not linked with it.
   race: {
     folder: 'emulated-race',
-    compile: ['-O1', '-fsanitize=thread', '-DCINEFUSE_RACE_CHECK', '-Wno-tsan'],
+    compile: ['-O1', '-DCINEFUSE_RACE_CHECK'],
+    kernels: ['-fsanitize=thread', '-Wno-tsan'],
     link: [],
   },
 };
@@ -56,7 +57,9 @@ const flags = [
 ];
 const folder = path.join(root, 'build', variant.folder);
 const library = path.join(folder, 'libcinefuse_emulated.so');
-const sources = JSON.parse(fs.readFileSync(path.join(root, 'native/sources.json'), 'utf8')).cuda;
+const lists = JSON.parse(fs.readFileSync(path.join(root, 'native/sources.json'), 'utf8'));
+const emulator = new Set(lists.emulator);
+const flagsOf = (source) => (emulator.has(source) ? flags : [...flags, ...(variant.kernels ?? [])]);
 fs.mkdirSync(folder, { recursive: true });
 
 const digest = (...texts) => createHash('sha256').update(texts.join('\0')).digest('hex');
@@ -75,13 +78,13 @@ function dependencies(file) {
   }
 }
 
-function fingerprint(dependencyFile) {
+function fingerprint(source, dependencyFile) {
   const files = dependencies(dependencyFile);
   if (!files) return undefined;
   try {
     return digest(
       compiler,
-      ...flags,
+      ...flagsOf(source),
       ...files.map((file) => fs.readFileSync(path.resolve(root, file), 'utf8')),
     );
   } catch {
@@ -103,16 +106,29 @@ async function compile(source) {
   const stem = path.join(folder, source.replace(/\W/g, '_'));
   const object = `${stem}.o`;
   const stamp = `${stem}.sha256`;
-  const now = fingerprint(`${stem}.d`);
+  const now = fingerprint(source, `${stem}.d`);
   if (now && fs.existsSync(object) && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === now)
     return [object, false];
   fs.rmSync(stamp, { force: true });
-  await run([...flags, '-MMD', '-MF', `${stem}.d`, '-MT', 'object', '-x', 'c++', '-c', source, '-o', object]);
-  fs.writeFileSync(stamp, fingerprint(`${stem}.d`) ?? '');
+  await run([
+    ...flagsOf(source),
+    '-MMD',
+    '-MF',
+    `${stem}.d`,
+    '-MT',
+    'object',
+    '-x',
+    'c++',
+    '-c',
+    source,
+    '-o',
+    object,
+  ]);
+  fs.writeFileSync(stamp, fingerprint(source, `${stem}.d`) ?? '');
   return [object, true];
 }
 
-const waiting = [...sources];
+const waiting = [...lists.cuda, ...lists.emulator];
 const objects = [];
 let changed = !fs.existsSync(library);
 async function worker() {

@@ -96,7 +96,7 @@ const emulatedHash = () =>
     [
       'scripts/build-emulated.mjs',
       'native/sources.json',
-      ...filesBelow('native', (name) => /\.(cu|cuh|h)$/.test(name)),
+      ...filesBelow('native', (name) => /\.(cu|cuh|h)$|^native\/cuda\/.*\.cc$/.test(name)),
     ],
     process.arch,
     process.env.CXX ?? '',

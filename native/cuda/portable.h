@@ -3,7 +3,7 @@
 // thread as a fiber. Plain __shared__ and
 // <<<>>> do not exist there, which keeps every kernel to these forms:
 //
-//   CINEFUSE_SHARED(float, tile, [32][33]);           a static shared array
+//   CINEFUSE_SHARED(float, tile, [32][33]);           a static shared array, 16-byte aligned
 //   CINEFUSE_DYNAMIC_SHARED(float, buffer);           the dynamic one, 16-byte aligned
 //   CINEFUSE_LAUNCH(stream, (kernel<256>), grid, block, dynamic_shared_bytes, args...);   throws gpu::Failure
 //   load4(p), store4(p, v)                            16-byte accesses; the emulator checks their alignment
@@ -21,7 +21,8 @@
 #else
 #include <cuda_runtime.h>
 
-#define CINEFUSE_SHARED(T, name, dims) __shared__ T name dims
+// Aligned for 16-byte accesses, which nvcc alone would not promise of an array of floats.
+#define CINEFUSE_SHARED(T, name, dims) __shared__ __align__(16) T name dims
 #define CINEFUSE_DYNAMIC_SHARED(T, name)                                    \
   extern __shared__ __align__(16) unsigned char cinefuse_dynamic_shared_[]; \
   T* name = reinterpret_cast<T*>(cinefuse_dynamic_shared_)

@@ -13,5 +13,7 @@
 #include "collectives.h"
 #include "fiber.h"
 #include "keywords.h"
+#include "launch.h"
+#include "matrix.h"
 #include "memory.h"
 #include "runtime.h"

@@ -1,23 +1,29 @@
-// Fibers: one CUDA thread each, switched by hand (x86-64; elsewhere ucontext), on stacks with a guard page
-// below.
+// Fibers: CUDA threads in turn on one OS thread, switched by hand (x86-64 Linux; elsewhere ucontext), on
+// stacks with a guard page below.
 #pragma once
 #include <sys/mman.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <stdexcept>
 
-#if !defined(__x86_64__) || defined(CINEFUSE_EMULATED_UCONTEXT)
+#if !(defined(__x86_64__) && defined(__linux__)) || defined(CINEFUSE_EMULATED_UCONTEXT)
 #include <ucontext.h>
 #define CINEFUSE_EMULATED_UC 1
 #endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define CINEFUSE_EMULATED_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CINEFUSE_EMULATED_ASAN 1
+#endif
+#endif
+#if CINEFUSE_EMULATED_ASAN
 extern "C" {
 void __sanitizer_start_switch_fiber(void**, const void*, size_t);
 void __sanitizer_finish_switch_fiber(void*, const void**, size_t*);
+void __asan_poison_memory_region(void const volatile*, size_t);
 void __asan_unpoison_memory_region(void const volatile*, size_t);
 }
 #endif
@@ -32,29 +38,35 @@ struct Context {
 #endif
 };
 
-#if !CINEFUSE_EMULATED_UC
-extern "C" void cinefuse_emulator_switch(void** save_sp, void* to_sp);
-// The System V callee-saved registers; kernels never change the control words of mxcsr and x87.
-asm(R"(
-.text
-.weak cinefuse_emulator_switch
-.hidden cinefuse_emulator_switch
-.type cinefuse_emulator_switch,@function
-cinefuse_emulator_switch:
-  pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp
-  ret
-.size cinefuse_emulator_switch,.-cinefuse_emulator_switch
-)");
-#endif
-
-inline void switch_context(Context& from, Context& to) {
+// Returns when somebody switches back. In line rather than a function of its own: so every fiber's returns
+// are those that the processor expects after the calls of the one before.
+inline __attribute__((always_inline)) void switch_context(Context& from, Context& to) {
 #if CINEFUSE_EMULATED_UC
   swapcontext(&from.uc, &to.uc);
 #else
-  cinefuse_emulator_switch(&from.sp, to.sp);
+  // Past the red zone; rbx and rbp by hand, the others as clobbered. Kernels never change the control words
+  // of mxcsr and x87.
+  void* save = &from.sp;
+  void* load = to.sp;
+  asm volatile(
+      "leaq -128(%%rsp), %%rsp\n\t"
+      "leaq 1f(%%rip), %%rax\n\t"
+      "pushq %%rbp\n\t"
+      "pushq %%rbx\n\t"
+      "pushq %%rax\n\t"
+      "movq %%rsp, (%%rdi)\n\t"
+      "movq %%rsi, %%rsp\n\t"
+      "popq %%rax\n\t"
+      "jmpq *%%rax\n"
+      "1:\n\t"
+      "popq %%rbx\n\t"
+      "popq %%rbp\n\t"
+      "leaq 128(%%rsp), %%rsp"
+      : "+D"(save), "+S"(load)
+      :
+      : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory", "xmm0",
+        "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+        "xmm13", "xmm14", "xmm15");
 #endif
 }
 
@@ -67,17 +79,18 @@ class Stacks {
   void ensure(unsigned n) {
     if (n <= count_) return;
     release();
-    count_ = n;
-    void* memory =
-        mmap(nullptr, total(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory = mmap(nullptr, (kEach + kPage) * n, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
-      count_ = 0;
       throw std::runtime_error("emulator: no memory for the stacks of the CUDA threads");
     }
+    count_ = n;
     base_ = static_cast<char*>(memory);
     for (unsigned i = 0; i < n; ++i) mprotect(base_ + i * (kEach + kPage), kPage, PROT_NONE);
   }
   char* stack(unsigned i) const { return base_ + i * (kEach + kPage) + kPage; }
+  const char* begin() const { return base_; }
+  const char* end() const { return base_ + (kEach + kPage) * count_; }
 #if CINEFUSE_EMULATED_ASAN
   static constexpr size_t kEach = 256 * 1024;
 #else
@@ -86,9 +99,8 @@ class Stacks {
 
  private:
   static constexpr size_t kPage = 4096;
-  size_t total() const { return (kEach + kPage) * count_; }
   void release() {
-    if (base_) munmap(base_, total());
+    if (base_) munmap(base_, (kEach + kPage) * count_);
     base_ = nullptr;
     count_ = 0;
   }
@@ -96,29 +108,25 @@ class Stacks {
   char* base_ = nullptr;
 };
 
-inline Stacks& stacks() {
-  static thread_local Stacks mine;
-  return mine;
-}
-
-// Makes `context` start `entry` on stack i.
-inline void make_fiber(Context& context, unsigned i, void (*entry)()) {
-  char* stack = stacks().stack(i);
+// Makes `context` start `entry`, which never returns, on stack i.
+inline void make_fiber(Context& context, const Stacks& stacks, unsigned i, void (*entry)()) {
+  char* const stack = stacks.stack(i);
+  // Tops at different offsets in their pages, or all would compete for the same few lines of the cache.
+  const size_t size = Stacks::kEach - (i % 61) * 64;
+#if CINEFUSE_EMULATED_ASAN
+  __asan_unpoison_memory_region(stack, Stacks::kEach);
+#endif
 #if CINEFUSE_EMULATED_UC
   getcontext(&context.uc);
   context.uc.uc_stack.ss_sp = stack;
-  context.uc.uc_stack.ss_size = Stacks::kEach;
+  context.uc.uc_stack.ss_size = size;
   context.uc.uc_link = nullptr;
   makecontext(&context.uc, entry, 0);
 #else
-  auto* top = reinterpret_cast<void**>((reinterpret_cast<uintptr_t>(stack) + Stacks::kEach) & ~uintptr_t(15));
-  *--top = nullptr;                         // the return address of `entry`, which keeps its stack aligned
-  *--top = reinterpret_cast<void*>(entry);  // taken by the switch's ret
-  for (int r = 0; r < 6; ++r) *--top = nullptr;
+  auto* top = reinterpret_cast<void**>(stack + size);
+  *--top = nullptr;  // the return address of `entry`, which keeps its stack aligned
+  *--top = reinterpret_cast<void*>(entry);
   context.sp = top;
-#endif
-#if CINEFUSE_EMULATED_ASAN
-  __asan_unpoison_memory_region(stack, Stacks::kEach);
 #endif
 }
 

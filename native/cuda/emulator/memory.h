@@ -6,10 +6,8 @@
 namespace cinefuse::emulator {
 
 inline void require_aligned(const void* p, size_t bytes, Site site) {
-  if (reinterpret_cast<uintptr_t>(p) % bytes) {
-    fail("misaligned access of " + std::to_string(bytes) + " bytes at " + at(site) + " by thread " +
-         std::to_string(thread().linear) + " of block " + std::to_string(block().index.x));
-  }
+  if (reinterpret_cast<uintptr_t>(p) % bytes == 0) return;
+  fail("misaligned access of %zu bytes at %s:%d", bytes, site.file, site.line);
 }
 
 }  // namespace cinefuse::emulator
@@ -38,9 +36,7 @@ inline void store2(float* p, float2 v, CINEFUSE_SITE) { aligned_store(p, v, CINE
 inline void cp_async(void* shared, const void* global, bool valid, unsigned bytes, emulator::Site site) {
   emulator::require_aligned(shared, bytes, site);
   if (valid) emulator::require_aligned(global, bytes, site);
-  auto& groups = emulator::thread().copies;
-  if (groups.empty()) groups.emplace_back();
-  groups.back().push_back({shared, valid ? global : nullptr, bytes});
+  emulator::start_copy(shared, valid ? global : nullptr, bytes);
 }
 inline void cp_async16(void* shared, const void* global, bool valid, CINEFUSE_SITE) {
   cp_async(shared, global, valid, 16, CINEFUSE_HERE);
@@ -48,27 +44,10 @@ inline void cp_async16(void* shared, const void* global, bool valid, CINEFUSE_SI
 inline void cp_async4(void* shared, const void* global, bool valid, CINEFUSE_SITE) {
   cp_async(shared, global, valid, 4, CINEFUSE_HERE);
 }
-inline void cp_async_commit() {
-  auto& groups = emulator::thread().copies;
-  if (groups.empty()) groups.emplace_back();
-  groups.emplace_back();
-}
+inline void cp_async_commit() { ++emulator::thread().group; }
 template <int N>
 inline void cp_async_wait() {
-  auto& groups = emulator::thread().copies;
-  while (groups.size() > static_cast<size_t>(N) + 1) {
-    for (const emulator::PendingCopy& copy : groups.front()) {
-      struct alignas(16) Bytes {
-        uint64_t x[2];
-      };
-      if (copy.bytes == 16) {
-        *static_cast<Bytes*>(copy.to) = copy.from ? *static_cast<const Bytes*>(copy.from) : Bytes{};
-      } else {
-        *static_cast<uint32_t*>(copy.to) = copy.from ? *static_cast<const uint32_t*>(copy.from) : 0u;
-      }
-    }
-    groups.erase(groups.begin());
-  }
+  emulator::finish_copies(N);
 }
 
 }  // namespace cinefuse::gpu

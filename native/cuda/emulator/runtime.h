@@ -7,13 +7,17 @@
 // variable was set fails once, CALL being malloc (out of memory), copy, capture, launch (no sticky error),
 // kernel (a sticky one), image (no kernel image).
 #pragma once
-#include <atomic>
+#include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
 #include <mutex>
-#include <thread>
-#include <tuple>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "block.h"
 
@@ -136,102 +140,6 @@ inline cudaError_t check_synchronous() {
   return check_device();
 }
 
-inline unsigned workers() {
-  if (const char* text = std::getenv("CINEFUSE_EMULATED_WORKERS")) return std::max(1, std::atoi(text));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
-CINEFUSE_UNCHECKED inline void run_grid(dim3 grid, dim3 block_dim, size_t dynamic_bytes,
-                                        const std::function<void()>& body) {
-  auto order = Block::Order::kForward;
-  unsigned seed = 1;
-  if (const char* text = std::getenv("CINEFUSE_EMULATED_ORDER")) {
-    if (!std::strcmp(text, "reverse")) order = Block::Order::kReverse;
-    if (!std::strncmp(text, "random", 6)) order = Block::Order::kRandom;
-    if (const char* colon = std::strchr(text, ':')) seed = static_cast<unsigned>(std::atoi(colon + 1));
-  }
-  const uint64_t total = uint64_t{grid.x} * grid.y * grid.z;
-  const unsigned count = static_cast<unsigned>(std::min<uint64_t>(workers(), total));
-  std::atomic<uint64_t> next{0};
-  std::exception_ptr error;
-  std::mutex mutex;
-  const auto work = [&] {
-    try {
-      Block b;
-      b.grid = grid;
-      b.block = block_dim;
-      b.dynamic_bytes = dynamic_bytes;
-      b.order = order;
-      b.random.seed(seed);
-      for (uint64_t i; (i = next++) < total;) {
-        b.index = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
-                   static_cast<unsigned>(i / (uint64_t{grid.x} * grid.y))};
-        run_block(b, body);
-      }
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(mutex);
-      if (!error) error = std::current_exception();
-      next = total;
-    }
-  };
-  std::vector<std::thread> pool;
-  for (unsigned i = 1; i < count; ++i) pool.emplace_back(work);
-  work();
-  for (std::thread& t : pool) t.join();
-  if (error) std::rethrow_exception(error);
-}
-
-// What a launch does when its turn comes.
-inline void run_launch(int device, dim3 grid, dim3 block_dim, size_t dynamic_bytes,
-                       const std::function<void()>& body) {
-  if (is_lost(device)) return;
-  std::string message;
-  if (planted("kernel")) {
-    message = "emulator: planted failure of a kernel";
-  } else {
-    try {
-      run_grid(grid, block_dim, dynamic_bytes, body);
-    } catch (const std::exception& error) {
-      message = error.what();
-    }
-  }
-  if (message.empty()) return;
-  Machine& m = machine();
-  const std::lock_guard<std::mutex> lock(m.mutex);
-  m.lost[device] = message;
-}
-
-template <class... P, class... A>
-void start(void (*kernel)(P...), dim3 grid, dim3 block_dim, size_t dynamic_bytes, Stream* stream,
-           A&&... arguments) {
-  if (planted("image")) return void(report(cudaErrorNoKernelImageForDevice, "planted: no kernel image"));
-  if (planted("launch"))
-    return void(report(cudaErrorLaunchOutOfResources, "planted: a launch out of resources"));
-  const uint64_t threads = uint64_t{block_dim.x} * block_dim.y * block_dim.z;
-  if (threads == 0 || threads > 1024 || block_dim.z > 64 || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||
-      grid.z > 65535 || grid.x > 0x7fffffffu) {
-    return void(report(cudaErrorInvalidConfiguration, "a grid or block of an impossible size"));
-  }
-  if (dynamic_bytes > 48 * 1024) {
-    Machine& m = machine();
-    const std::lock_guard<std::mutex> lock(m.mutex);
-    if (m.dynamic_limit[reinterpret_cast<const void*>(kernel)] < dynamic_bytes) {
-      return void(
-          report(cudaErrorInvalidValue, "more than 48 KiB of dynamic shared memory without asking for it"));
-    }
-  }
-  const int device = stream ? stream->device : current_device;
-  auto packed = std::make_shared<std::tuple<P...>>(std::forward<A>(arguments)...);
-  auto run = [=] {
-    run_launch(device, grid, block_dim, dynamic_bytes, [&] { std::apply(kernel, *packed); });
-  };
-  if (stream && stream->capture) {
-    stream->capture->nodes.push_back(run);
-  } else {
-    run();
-  }
-}
-
 template <class Work>
 cudaError_t enqueue(Stream* stream, Work work) {
   if (const cudaError_t error = check_device()) return error;
@@ -249,9 +157,6 @@ using cudaStream_t = cinefuse::emulator::Stream*;
 using cudaEvent_t = cinefuse::emulator::Event*;
 using cudaGraph_t = cinefuse::emulator::Graph*;
 using cudaGraphExec_t = cinefuse::emulator::Graph*;
-
-#define CINEFUSE_START_KERNEL(kernel, grid, block, bytes, stream, ...) \
-  ::cinefuse::emulator::start((kernel), (grid), (block), (bytes), (stream), ##__VA_ARGS__)
 
 inline cudaError_t cudaGetLastError() {
   using namespace cinefuse::emulator;

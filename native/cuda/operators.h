@@ -5,6 +5,7 @@
 namespace cinefuse::gpu {
 
 extern const Operator kActivationOperator;
+extern const Operator kFusionNetworkOperator;
 extern const Operator kLayerNormOperator;
 extern const Operator kLinearOperator;
 extern const Operator kLowRankFusionOperator;
@@ -26,7 +27,7 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kMelOperator,            // CINEFUSE_MEL
     &kPowerToDbOperator,      // CINEFUSE_POWER_TO_DB
     nullptr,                  // CINEFUSE_FRAMES
-    nullptr,                  // CINEFUSE_FUSION_NETWORK
+    &kFusionNetworkOperator,  // CINEFUSE_FUSION_NETWORK
 };
 
 }  // namespace cinefuse::gpu

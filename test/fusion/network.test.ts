@@ -28,9 +28,10 @@ import {
   weightsOf,
 } from './reference-networks.js';
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`every kind of fusion equals the float64 reference ${label}`, async (t) => {
     for (const c of CASES) {
+      if (exec.backend !== 'cpu' && ['tensor', 'low-rank'].includes(specOf(c).fusion.kind)) continue; // not yet
       using network = FusionNetwork.create(specOf(c), weightsOf(c), exec);
       const result = await network.run(inputsOf(c), { ...exec, sequenceWeights: true });
       t.deepEqual(
@@ -48,7 +49,9 @@ for (const { label, exec } of ways({ devices: false })) {
     }
     t.is(new Set(CASES.map((c) => specOf(c).fusion.kind)).size, 7);
   });
+}
 
+for (const { label, exec } of ways({ devices: false })) {
   test(`a row alone equals the row in a batch, bit for bit ${label}`, async (t) => {
     for (const c of CASES) {
       using network = FusionNetwork.create(specOf(c), weightsOf(c));

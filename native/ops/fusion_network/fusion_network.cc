@@ -6,6 +6,7 @@
 namespace cinefuse {
 
 void fusion_network_cpu(const FusionNetwork& network, const FusionNetworkParams& params, const Exec& exec);
+void fusion_network_device(const FusionNetwork& network, const FusionNetworkParams& params, const Exec& exec);
 
 namespace {
 
@@ -317,7 +318,15 @@ void fusion_network_check(const FusionNetwork& network, const FusionNetworkParam
 }
 
 void fusion_network(const FusionNetwork& network, const FusionNetworkParams& params, const Exec& exec) {
-  fusion_network_cpu(network, params, exec);
+  const auto run = exec.backend == Backend::kCpu ? fusion_network_cpu : fusion_network_device;
+  run(network, params, exec);
+}
+
+void throw_not_finite(const NetworkModality& m, int64_t row, int64_t at, float value) {
+  throw Error(Code::kInputValue, m.name,
+              format("Expected finite numbers for %s, received %g in row %lld (step %lld, feature %lld)",
+                     m.name.c_str(), static_cast<double>(value), static_cast<long long>(row),
+                     static_cast<long long>(at / m.dim), static_cast<long long>(at % m.dim)));
 }
 
 }  // namespace cinefuse

@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "../../core/device.h"
 #include "../../core/gemm/gemm.h"
 #include "../activation/activation.h"
 #include "../low_rank_fusion/low_rank_fusion.h"
@@ -74,6 +75,7 @@ struct FusionNetwork {
   LowRankFusion low_rank;
   ModalityAttention attention;
   int64_t bytes = 0;
+  DeviceTwins twins;
 
   bool multiplies() const { return kind == FusionKind::kTensor || kind == FusionKind::kLowRank; }
   bool has_weights() const {
@@ -112,5 +114,8 @@ struct FusionNetworkParams {
 // On the JS thread: shapes, presence, lengths. Values are checked while running.
 void fusion_network_check(const FusionNetwork& network, const FusionNetworkParams& params);
 void fusion_network(const FusionNetwork& network, const FusionNetworkParams& params, const Exec& exec);
+
+// ERR_INPUT_VALUE for a number of a modality that is infinite or NaN, `at` numbers after the row's first.
+[[noreturn]] void throw_not_finite(const NetworkModality& modality, int64_t row, int64_t at, float value);
 
 }  // namespace cinefuse

@@ -200,11 +200,7 @@ class Task {
 
   void require_finite(const NetworkModality& m, const float* x, int64_t steps, int64_t row) const {
     const int64_t at = simd_.first_non_finite(steps * m.dim, x);
-    if (at < 0) return;
-    throw Error(Code::kInputValue, m.name,
-                format("Expected finite numbers for %s, received %g in row %lld (step %lld, feature %lld)",
-                       m.name.c_str(), static_cast<double>(x[at]), static_cast<long long>(first_ + row),
-                       static_cast<long long>(at / m.dim), static_cast<long long>(at % m.dim)));
+    if (at >= 0) throw_not_finite(m, first_ + row, at, x[at]);
   }
 
   // y (rows, out) <- act(LN(W x + b)); x rows ldx apart

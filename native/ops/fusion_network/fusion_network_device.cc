@@ -1,0 +1,124 @@
+#include "fusion_network_device.h"
+
+#include <cmath>
+#include <deque>
+
+#include "fusion_network.h"
+
+namespace cinefuse {
+namespace {
+
+// The network as plain structs; what they point to lives as long as this.
+class Description {
+ public:
+  explicit Description(const FusionNetwork& network) {
+    for (const NetworkModality& m : network.modalities) modalities_.push_back(describe(m));
+    all = cinefuse_fusion_network_description{};
+    all.kind = static_cast<int32_t>(network.kind);
+    all.modalities = static_cast<int32_t>(network.modalities.size());
+    all.columns = network.columns;
+    all.fused = network.fused;
+    all.outputs = network.outputs;
+    all.slope = kNetworkSlope;
+    all.gate = network.gate;
+    all.modality = modalities_.data();
+    all.stack = describe(network.stack);
+    all.logits = data_or_null(network.logits);
+    if (network.kind == FusionKind::kAttention) {
+      all.attention_W = unpack(network.attention.W);
+      all.attention_b = network.attention.b.data();
+      all.attention_w = data_or_null(network.attention.w);
+      all.attention_k = network.attention.k;
+    }
+  }
+
+  cinefuse_fusion_network_description all;
+
+ private:
+  static const float* data_or_null(const std::vector<float>& values) {
+    return values.empty() ? nullptr : values.data();
+  }
+
+  const float* unpack(const PackedMatrix& matrix) {
+    matrices_.emplace_back(static_cast<size_t>(matrix.out() * matrix.in()));
+    matrix.unpack(matrices_.back().data());
+    return matrices_.back().data();
+  }
+
+  cinefuse_network_layer describe(const NetworkLayer& l) {
+    return {l.in,
+            l.out,
+            static_cast<int32_t>(l.activation),
+            l.norm,
+            unpack(l.W),
+            l.bias.data(),
+            data_or_null(l.gain),
+            data_or_null(l.shift)};
+  }
+
+  cinefuse_network_stack describe(const NetworkStack& s) {
+    if (s.heads.out() == 0) return {};
+    layers_.emplace_back();
+    std::vector<cinefuse_network_layer>& layers = layers_.back();
+    for (const NetworkLayer& l : s.trunk) layers.push_back(describe(l));
+    layers.push_back(
+        {s.heads.in(), s.heads.out(), 0, 0, unpack(s.heads), s.heads_bias.data(), nullptr, nullptr});
+    return {static_cast<int64_t>(s.trunk.size()), layers.data(), &layers.back()};
+  }
+
+  cinefuse_network_modality describe(const NetworkModality& m) {
+    cinefuse_network_modality d{};
+    d.dim = m.dim;
+    d.column = m.column;
+    d.pooling = static_cast<int32_t>(m.pooling);
+    d.mean = m.mean.data();
+    d.scale = m.scale.data();
+    if (m.pooling == Pooling::kAttention) {
+      d.attention_k = static_cast<int32_t>(m.attention.k);
+      d.attention_W = unpack(m.attention.W);
+      d.attention_b = m.attention.b.data();
+      d.attention_w = m.attention.w.data();
+    }
+    d.absent = data_or_null(m.absent);
+    d.projection = describe(m.projection);
+    d.late = describe(m.late);
+    return d;
+  }
+
+  std::vector<cinefuse_network_modality> modalities_;
+  std::deque<std::vector<float>> matrices_;
+  std::deque<std::vector<cinefuse_network_layer>> layers_;
+};
+
+// Throws as the CPU twin does, for the first modality that has one.
+void require_finite(const FusionNetwork& network, const FusionNetworkParams& p,
+                    const std::vector<uint64_t>& not_finite) {
+  constexpr float kFound[] = {NAN, -NAN, INFINITY, -INFINITY};
+  for (size_t i = 0; i < not_finite.size(); ++i) {
+    if (not_finite[i] == ~uint64_t{0}) continue;
+    const NetworkModality& m = network.modalities[i];
+    const int64_t position = static_cast<int64_t>(not_finite[i] / 4), row = p.inputs[i].steps * m.dim;
+    throw_not_finite(m, position / row, position % row, kFound[not_finite[i] % 4]);
+  }
+}
+
+}  // namespace
+
+void fusion_network_device(const FusionNetwork& network, const FusionNetworkParams& p, const Exec& exec) {
+  const auto twin = network.twins.get(exec, [&] {
+    const Description description(network);
+    return create_on_device(exec, CINEFUSE_FUSION_NETWORK, description.all);
+  });
+  std::vector<cinefuse_network_input> inputs;
+  for (size_t i = 0; i < network.modalities.size(); ++i) {
+    const NetworkInput& input = p.inputs[i];
+    inputs.push_back({input.x, input.lengths, input.weights, input.steps});
+  }
+  std::vector<uint64_t> not_finite(inputs.size());
+  run_on_device(exec, CINEFUSE_FUSION_NETWORK, *twin,
+                cinefuse_fusion_network_params{p.batch, p.present, inputs.data(), p.heads, p.modality_weights,
+                                               not_finite.data()});
+  require_finite(network, p, not_finite);
+}
+
+}  // namespace cinefuse

@@ -2,6 +2,7 @@
 
 #include "../../cuda/operators.h"
 #include "../../cuda/plans.h"
+#include "../low_rank_fusion/low_rank_fusion_cuda.cuh"
 #include "fusion_network_device.h"
 #include "network_fuse.cuh"
 #include "network_inputs.cuh"
@@ -37,6 +38,7 @@ struct NetworkObject final : Object {
   NetworkStack stack;
   Array<float> logits, attention_w;
   DeviceLayer attention;  // over modalities; by features where there is no attention_w
+  LowRankFusionWeights low_rank;
   mutable PlanCache plans;
 
   bool shrink() const override { return plans.drop_idle(); }
@@ -96,6 +98,7 @@ static std::unique_ptr<NetworkObject> network_create(Call& call,
                                features ? nullptr : d.attention_b, nullptr, nullptr);
     n->attention_w = Array<float>(call, d.attention_w, d.attention_k);
   }
+  if (d.low_rank) n->low_rank = LowRankFusionWeights(call, *d.low_rank);
   return n;
 }
 
@@ -157,6 +160,12 @@ class Run {
       case kModalityAttention: {
         float* const fused = scratch(rows_ * n_.fused);
         attend_modalities(fused);
+        stacks({{&n_.stack, fused, n_.fused, d_.heads.get()}});
+        break;
+      }
+      case kLowRank: {
+        float* const fused = scratch(rows_ * n_.fused);
+        multiply(fused);
         stacks({{&n_.stack, fused, n_.fused, d_.heads.get()}});
         break;
       }
@@ -289,6 +298,16 @@ class Run {
     weigh_rows(call_, rows_, network_,
                {n_.logits.get(), y, rows_ * n_.outputs, n_.outputs, hybrid ? early : nullptr,
                 hybrid ? n_.gate : 0.f, d_.heads.get(), n_.outputs, n_.outputs, d_.modality_weights.get()});
+  }
+
+  void multiply(float* fused) {
+    const float* h[CINEFUSE_LOW_RANK_FUSION_MODES] = {};
+    int64_t ldh[CINEFUSE_LOW_RANK_FUSION_MODES] = {};
+    for (int m = 0; m < count(); ++m) {
+      h[m] = z_[m].x;
+      ldh[m] = z_[m].ld;
+    }
+    low_rank_fusion_rows(call_, n_.low_rank, rows_, h, ldh, network_.present, fused);
   }
 
   // h as vectors of the same width, those of a row one after the other.

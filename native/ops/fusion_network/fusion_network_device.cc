@@ -30,6 +30,10 @@ class Description {
       all.attention_w = data_or_null(network.attention.w);
       all.attention_k = network.attention.k;
     }
+    if (network.kind == FusionKind::kLowRank) {
+      low_rank_fusion_describe(network.low_rank, matrices_, low_rank_);
+      all.low_rank = &low_rank_;
+    }
   }
 
   cinefuse_fusion_network_description all;
@@ -88,6 +92,7 @@ class Description {
   std::vector<cinefuse_network_modality> modalities_;
   std::deque<std::vector<float>> matrices_;
   std::deque<std::vector<cinefuse_network_layer>> layers_;
+  cinefuse_low_rank_fusion_description low_rank_{};
 };
 
 // Throws as the CPU twin does, for the first modality that has one.

@@ -3,6 +3,8 @@
 #pragma once
 #include <stdint.h>
 
+#include "../low_rank_fusion/low_rank_fusion_device.h"
+
 struct cinefuse_network_layer {
   int64_t in, out;
   int32_t activation;  // enum class Activation
@@ -46,6 +48,8 @@ struct cinefuse_fusion_network_description {
   const float* attention_b;
   const float* attention_w;
   int64_t attention_k;
+  // Where that is the kind, else null.
+  const cinefuse_low_rank_fusion_description* low_rank;
 };
 
 struct cinefuse_network_input {

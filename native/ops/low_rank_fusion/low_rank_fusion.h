@@ -6,11 +6,14 @@
 // `rank`, at the cost of Σ d_m instead of Π d_m. Absent modalities, determinism and non-finite values as in
 // tensor_fusion.h. Source: Liu et al. 2018, Efficient Low-rank Multimodal Fusion (there the 1 comes first).
 #pragma once
+#include <deque>
 #include <vector>
 
 #include "../../core/device.h"
 #include "../activation/activation.h"
 #include "../tensor_fusion/fusion_inputs.h"
+
+struct cinefuse_low_rank_fusion_description;
 
 namespace cinefuse {
 
@@ -45,5 +48,9 @@ void low_rank_fusion_check(const LowRankFusionParams& params, const std::vector<
                            int64_t rank_weights_size, int64_t bias_size);
 LowRankFusion low_rank_fusion_prepare(const LowRankFusionParams& params);
 void low_rank_fusion(const LowRankFusion& layer, const FusionInputs& inputs, float* y, const Exec& exec);
+
+// What the CUDA library is told of a layer, for networks that have one; it points into `matrices`.
+void low_rank_fusion_describe(const LowRankFusion& layer, std::deque<std::vector<float>>& matrices,
+                              cinefuse_low_rank_fusion_description& description);
 
 }  // namespace cinefuse

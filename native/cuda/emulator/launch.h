@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "runtime.h"
+#include "trace.h"
 
 namespace cinefuse::emulator {
 
@@ -66,7 +67,12 @@ void start(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t
   auto packed = std::make_shared<std::tuple<P...>>(std::forward<A>(arguments)...);
   auto run = [=] {
     const std::function<void()> body = [&] { call_kernel(kernel, *packed, std::index_sequence_for<P...>{}); };
-    run_launch(device, Launch{name, grid, block, dynamic_bytes, limit, &body});
+    const Launch launch{name, grid, block, dynamic_bytes, limit, &body};
+    if (!trace::wanted()) return run_launch(device, launch);
+    trace::Recording recording(reinterpret_cast<const void*>(kernel), launch,
+                               trace::bytes_of(*packed, std::index_sequence_for<P...>{}));
+    run_launch(device, launch);
+    if (!is_lost(device)) recording.finish();
   };
   if (stream && stream->capture) {
     stream->capture->nodes.push_back(run);

@@ -1,0 +1,239 @@
+/** What threads do together once all have come: barriers of a block, shuffles, votes and products of a warp. */
+import { FRAME, type Site } from './emit.js';
+import type { Wait } from './translate.js';
+
+export interface Block {
+  /** Of every thread, its frame's first byte. */
+  frames: number[];
+  words: Int32Array;
+  floats: Float32Array;
+  waits: Wait[];
+  /** Of every thread: -1 ready, -2 ended, else the number of what it waits for. */
+  states: Int32Array;
+  ended: number;
+  fail: (site: Site | undefined, message: string) => never;
+}
+
+const READY = -1;
+const ENDED = -2;
+const AREA = FRAME.area / 4;
+
+/** Where a thread's arguments lie, in words; its results go to the same place. */
+const area = (block: Block, thread: number) => block.frames[thread]! / 4 + AREA;
+
+/** Completes whatever has all its threads; when nothing has, the block is stuck. */
+export function collect(block: Block) {
+  const n = block.states.length;
+  let progress = false;
+  for (let first = 0; first < n; first += 32) progress = collectWarp(block, first) || progress;
+  if (!progress) progress = barrier(block);
+  if (!progress) stuck(block);
+}
+
+function stuck(block: Block): never {
+  const waiting = block.states.findIndex((s) => s >= 0);
+  const other = block.states.findIndex((s) => s >= 0 && s !== block.states[waiting]);
+  const site = (thread: number) => block.waits[block.states[thread]!]!.site;
+  const also = other >= 0 ? `, thread ${other} at line ${site(other).line}: ${site(other).text}` : '';
+  const ended = block.ended ? `, ${block.ended} threads have ended` : '';
+  return block.fail(site(waiting), `divergence: thread ${waiting} waits for ever${also}${ended}`);
+}
+
+/** The threads of a block at a barrier: all of it, or as many as the instruction asks for. */
+function barrier(block: Block): boolean {
+  const { states, words } = block;
+  const byId = new Map<number, number[]>();
+  states.forEach((state, thread) => {
+    if (state < 0 || block.waits[state]!.name !== 'barrier') return;
+    const id = words[area(block, thread)]!;
+    byId.set(id, [...(byId.get(id) ?? []), thread]);
+  });
+  let progress = false;
+  for (const threads of byId.values()) {
+    const wanted = words[area(block, threads[0]!) + 1]! || states.length;
+    if (threads.length < wanted) continue;
+    const other = threads.find((thread) => states[thread] !== states[threads[0]!]);
+    if (other !== undefined) {
+      const site = (thread: number) => block.waits[states[thread]!]!.site;
+      block.fail(
+        site(threads[0]!),
+        `divergence: thread ${threads[0]} is at this barrier, thread ${other} at line ${site(other).line}`,
+      );
+    }
+    for (const thread of threads) states[thread] = READY;
+    progress = true;
+  }
+  return progress;
+}
+
+function collectWarp(block: Block, first: number): boolean {
+  const { states, words, waits } = block;
+  const lanes = Math.min(32, states.length - first);
+  let progress = false;
+  for (let lane = 0; lane < lanes; lane++) {
+    const state = states[first + lane]!;
+    if (state < 0 || waits[state]!.name === 'barrier') continue;
+    const wait = waits[state]!;
+    const present = lanes === 32 ? -1 : 2 ** lanes - 1;
+    const mask = words[area(block, first + lane)]! & present;
+    if (!((mask >>> lane) & 1)) block.fail(wait.site, `lane ${lane} is not in its own mask`);
+    const group: number[] = [];
+    for (let l = 0; l < lanes; l++) if ((mask >>> l) & 1) group.push(first + l);
+    const ended = group.find((thread) => states[thread] === ENDED);
+    if (ended !== undefined) block.fail(wait.site, `divergence: lane ${ended - first} of the mask has ended`);
+    if (!group.every((thread) => states[thread] === state)) continue;
+    if (group.some((thread) => (words[area(block, thread)]! & present) !== mask))
+      block.fail(wait.site, 'divergence: lanes with different masks');
+    COLLECTIVES[wait.name as keyof typeof COLLECTIVES](block, wait, group, first);
+    for (const thread of group) states[thread] = READY;
+    progress = true;
+  }
+  return progress;
+}
+
+type Run = (block: Block, wait: Wait, group: number[], first: number) => void;
+
+const shuffle: Run = (block, { op, site }, group, first) => {
+  const { words } = block;
+  const results = group.map((thread) => {
+    const at = area(block, thread);
+    const lane = thread - first;
+    const by = words[at + 2]!;
+    const clamp = words[at + 3]! & 31;
+    const segment = (words[at + 3]! >> 8) & 31;
+    const most = (lane & segment) | (clamp & ~segment & 31);
+    const least = lane & segment;
+    let source: number;
+    let valid: boolean;
+    if (op.includes('up')) {
+      source = lane - by;
+      valid = source >= most;
+    } else if (op.includes('down')) {
+      source = lane + by;
+      valid = source <= most;
+    } else if (op.includes('bfly')) {
+      source = lane ^ by;
+      valid = source <= most;
+    } else {
+      source = least | (by & ~segment & 31);
+      valid = source <= most;
+    }
+    if (!valid) source = lane;
+    if (!group.includes(first + source))
+      block.fail(site, `lane ${lane} reads lane ${source}, outside its mask`);
+    return [words[area(block, first + source) + 1]!, valid ? 1 : 0] as const;
+  });
+  group.forEach((thread, n) => {
+    words.set(results[n]!, area(block, thread));
+  });
+};
+
+const vote: Run = (block, { op, site }, group, first) => {
+  const { words } = block;
+  let ballot = 0;
+  for (const thread of group) if (words[area(block, thread) + 1]) ballot |= 1 << (thread - first);
+  const whole = group.reduce((mask, thread) => mask | (1 << (thread - first)), 0);
+  let result: number;
+  if (op.includes('ballot')) result = ballot;
+  else if (op.includes('any')) result = ballot ? 1 : 0;
+  else if (op.includes('all')) result = ballot === whole ? 1 : 0;
+  else if (op.includes('uni')) result = ballot === whole || ballot === 0 ? 1 : 0;
+  else return block.fail(site, 'an unknown vote');
+  for (const thread of group) words[area(block, thread)] = result;
+};
+
+const match: Run = (block, { op }, group, first) => {
+  const { words } = block;
+  const values = group.map((thread) => words[area(block, thread) + 1]!);
+  const equal = (value: number) =>
+    group.reduce((mask, thread, n) => (values[n] === value ? mask | (1 << (thread - first)) : mask), 0);
+  const same = values.every((value) => value === values[0]);
+  group.forEach((thread, n) => {
+    const at = area(block, thread);
+    if (op.includes('any')) words[at] = equal(values[n]!);
+    else words.set(same ? [equal(values[0]!), 1] : [0, 0], at);
+  });
+};
+
+const reduce: Run = (block, { op, site }, group) => {
+  const { words } = block;
+  const unsigned = !op.includes('s32');
+  const values = group.map((thread) => words[area(block, thread) + 1]!).map((v) => (unsigned ? v >>> 0 : v));
+  const ways: Record<string, (a: number, b: number) => number> = {
+    add: (a, b) => (a + b) | 0,
+    min: Math.min,
+    max: Math.max,
+    and: (a, b) => a & b,
+    or: (a, b) => a | b,
+    xor: (a, b) => a ^ b,
+  };
+  const way = ways[op.find((part) => part in ways) ?? ''];
+  if (!way) return block.fail(site, 'an unknown reduction');
+  const result = values.reduce(way);
+  for (const thread of group) words[area(block, thread)] = result;
+};
+
+const bits = new Uint32Array(1);
+const bitsAsFloat = new Float32Array(bits.buffer);
+function bfloat(word: number, upper: boolean): number {
+  bits[0] = upper ? word & 0xffff0000 : word << 16;
+  return bitsAsFloat[0]!;
+}
+function tf32(word: number): number {
+  bits[0] = word & 0xffffe000; // what the matrix units see of a word
+  return bitsAsFloat[0]!;
+}
+
+const A = new Float64Array(16 * 16);
+const B = new Float64Array(16 * 8);
+
+/** D = A B + C of 16 x k, k x 8; lanes hold the fragments that PTX gives them. Sums in double, rounded once. */
+const matrix: Run = (block, { op, site }, group) => {
+  if (group.length !== 32) return block.fail(site, 'a matrix product without a whole warp');
+  const { words, floats } = block;
+  const narrow = op.includes('tf32');
+  const k = Number(/^m16n8k(\d+)$/.exec(op.find((part) => part.startsWith('m16')) ?? '')?.[1]);
+  const per = narrow ? 1 : 2; // numbers in a word
+  const columns = 4 * per; // of one word of every lane
+  const aWords = (16 * k) / (32 * per);
+  const bWords = (8 * k) / (32 * per);
+  group.forEach((thread, lane) => {
+    const at = area(block, thread) + 1 + 4;
+    const g = lane >> 2;
+    const t = lane & 3;
+    const number = (word: number, part: number) => (narrow ? tf32(word) : bfloat(word, part === 1));
+    for (let w = 0; w < aWords; w++) {
+      for (let part = 0; part < per; part++) {
+        const column = per * t + part + columns * (w >> 1);
+        A[(g + 8 * (w & 1)) * 16 + column] = number(words[at + w]!, part);
+      }
+    }
+    for (let w = 0; w < bWords; w++) {
+      for (let part = 0; part < per; part++) {
+        B[(per * t + part + columns * w) * 8 + g] = number(words[at + aWords + w]!, part);
+      }
+    }
+  });
+  const sums = group.map((thread, lane) => {
+    const at = area(block, thread) + 1;
+    return [0, 1, 2, 3].map((n) => {
+      const row = (lane >> 2) + 8 * (n >> 1);
+      const column = 2 * (lane & 3) + (n & 1);
+      let sum = floats[at + n]!;
+      for (let i = 0; i < k; i++) sum += A[row * 16 + i]! * B[i * 8 + column]!;
+      return sum;
+    });
+  });
+  group.forEach((thread, lane) => {
+    floats.set(sums[lane]!, area(block, thread));
+  });
+};
+
+const COLLECTIVES: Record<Exclude<Wait['name'], 'barrier'>, Run> = {
+  syncwarp: () => {},
+  shuffle,
+  vote,
+  match,
+  reduce,
+  matrix,
+};

@@ -9,7 +9,7 @@ import { packageRoot } from '../lib/native.js';
 
 const run = promisify(execFile);
 const root = packageRoot();
-const DOCUMENTS = ['README.md', 'docs/errors.md', 'docs/bundle-format.md'];
+const DOCUMENTS = ['README.md', 'docs/cuda.md', 'docs/errors.md', 'docs/bundle-format.md'];
 
 interface Example {
   document: string;

@@ -76,7 +76,11 @@ for (const { label, exec } of ways()) {
           const same = whole.slice(r * n, (r + batch) * n);
           const where = `rows ${r}..${r + batch} of ${k}->${n}`;
           if (exec.backend === 'cpu') t.deepEqual(part, same, where);
-          else t.true(part.every((v, i) => Math.abs(v - same[i]!) < 2e-4), where);
+          else
+            t.true(
+              part.every((v, i) => Math.abs(v - same[i]!) < 2e-4),
+              where,
+            );
         }
       }
     }
@@ -114,7 +118,11 @@ for (const { label, exec } of ways()) {
       const fused = await linear(x, { ...layer, activation, slope: 0.2 }, exec);
       const apart = activationSync(activation, plain, { ...exec, slope: 0.2 });
       if (exec.backend !== 'cuda') t.deepEqual(fused, apart, activation);
-      else t.true(fused.every((v, i) => Math.abs(v - apart[i]!) < 1e-5), activation);
+      else
+        t.true(
+          fused.every((v, i) => Math.abs(v - apart[i]!) < 1e-5),
+          activation,
+        );
     }
   });
 }

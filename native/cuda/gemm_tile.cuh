@@ -199,8 +199,11 @@ __device__ __forceinline__ void gemm_multiply_bf16(const float* a, const float* 
   }
 }
 
-// The sums of a row and four columns over k's [begin, end) on the plain cores: of numbers that three TF32
-// products cannot hold, infinity among them, this makes what float32 makes of them.
+// Sums this large, and what is none, are formed again: an operand may have rounded to infinity, a matrix unit
+// have stopped at the largest number.
+constexpr float kGemmDoubtful = 1e38f;
+
+// The sums of a row and four columns over k's [begin, end) on the plain cores.
 __device__ __forceinline__ float4 gemm_plain4(const GemmArgs& p, int64_t row, int column, int begin,
                                               int end) {
   const float* const a = p.a + row * p.lda;
@@ -306,13 +309,14 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocksAnSm) gemm_tile_kernel(
   if (column >= columns) return;
   for (int row = static_cast<int>(threadIdx.x) / kAcross; row < rows; row += T::kThreads / kAcross) {
     float4 v = load4(shared + row * T::kResultStride + column);
-    if (T::kMath == GemmMath::k3xTf32 && !(fabsf(v.x) + fabsf(v.y) + fabsf(v.z) + fabsf(v.w) < INFINITY)) {
+    if (T::kMath == GemmMath::k3xTf32 &&
+        !(fabsf(v.x) + fabsf(v.y) + fabsf(v.z) + fabsf(v.w) < kGemmDoubtful)) {
       const float4 plain = gemm_plain4(p, row0 + row, column0 + column, first * T::kDepth,
                                        min(p.in, (first + steps) * T::kDepth));
-      if (!(fabsf(v.x) < INFINITY)) v.x = plain.x;
-      if (!(fabsf(v.y) < INFINITY)) v.y = plain.y;
-      if (!(fabsf(v.z) < INFINITY)) v.z = plain.z;
-      if (!(fabsf(v.w) < INFINITY)) v.w = plain.w;
+      if (!(fabsf(v.x) < kGemmDoubtful)) v.x = plain.x;
+      if (!(fabsf(v.y) < kGemmDoubtful)) v.y = plain.y;
+      if (!(fabsf(v.z) < kGemmDoubtful)) v.z = plain.z;
+      if (!(fabsf(v.w) < kGemmDoubtful)) v.w = plain.w;
     }
     gemm_store4(p, row0 + row, column0 + column, v);
   }

@@ -81,8 +81,8 @@ struct GemmPlan {
 };
 
 // The fastest tile and split by rough microseconds: the work of the multiprocessor that has the most, by
-// arithmetic or by bytes, plus a second pass where k is split. The rates are an H100's; only their relations
-// matter.
+// arithmetic or by bytes, with the first bytes' way there and the result's way back, plus a second pass where
+// k is split. The rates are an H100's; only their relations matter.
 GemmPlan plan_tiles(int64_t rows, int64_t out, int64_t in, int multiprocessors, GemmMath math) {
   struct Shape {
     GemmPlan::Kernel kernel;
@@ -92,23 +92,24 @@ GemmPlan plan_tiles(int64_t rows, int64_t out, int64_t in, int multiprocessors, 
   constexpr Shape kShapes[] = {
       {GemmPlan::kLarge, 128, 128, 1.0}, {GemmPlan::kMedium, 64, 64, 0.8}, {GemmPlan::kFlat, 32, 64, 0.6}};
   const double products_a_us = math == GemmMath::k3xTf32 ? 360e3 : math == GemmMath::kTf32 ? 1.1e6 : 2.2e6;
-  constexpr double kBytesAUs = 42e3, kReduceBytesAUs = 2.5e6, kReduceLaunch = 2., kOverheadSteps = 4.;
+  constexpr double kBytesAUs = 42e3, kStart = 1., kSecondPass = 2., kSecondPassBytesAUs = 2.5e6;
   const int weight_bytes = math == GemmMath::kBf16 ? 2 : 4;
   const int steps = static_cast<int>(blocks_of(in, 32));
   GemmPlan best{};
   double best_time = 0.;
   for (const Shape& shape : kShapes) {
     const int64_t tiles = blocks_of(rows, shape.rows) * blocks_of(out, shape.columns);
-    const double step_us = std::max(shape.rows * shape.columns * 32. / (products_a_us * shape.efficiency),
+    const double area = shape.rows * shape.columns;
+    const double step_us = std::max(area * 32. / (products_a_us * shape.efficiency),
                                     32. * (shape.rows * 4 + shape.columns * weight_bytes) / kBytesAUs);
-    for (int splits = 1; splits <= 128 && (splits == 1 || steps / splits >= 4); splits += (splits + 1) / 2) {
+    for (int splits = 1; splits <= 128 && (splits == 1 || steps / splits >= 2); splits += (splits + 1) / 2) {
       const int each = static_cast<int>(blocks_of(steps, splits));
       const int used = static_cast<int>(blocks_of(steps, each));
-      const int64_t most = blocks_of(tiles * used, multiprocessors);
-      double time = static_cast<double>(most) * (each + kOverheadSteps) * step_us;
+      const double most = static_cast<double>(blocks_of(tiles * used, multiprocessors));
+      double time = kStart + most * (each * step_us + area * 4. / kBytesAUs);
       if (used > 1) {
-        time += kReduceLaunch +
-                static_cast<double>(rows) * static_cast<double>(out) * 8. * used / kReduceBytesAUs;
+        time += kSecondPass +
+                static_cast<double>(rows) * static_cast<double>(out) * 8. * used / kSecondPassBytesAUs;
       }
       if (best.splits && time >= best_time) continue;
       best_time = time;

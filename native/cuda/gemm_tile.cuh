@@ -43,51 +43,66 @@ __device__ __forceinline__ void split_tf32(float x, uint32_t& high, uint32_t& lo
   low = float_to_bits(x - bits_to_float(high)) & 0xffffe000u;
 }
 
-// Copies one chunk of A and of W, from k on, into a stage. `there`: which of the thread's rows of A exist.
+// A thread's share of the copies of a chunk: one 16-byte piece of several rows of A and of W. `a` and `w`
+// point at its first rows' first numbers, bit i of a mask says whether its i-th row is there.
 template <class T>
-__device__ __forceinline__ void gemm_fetch(const GemmArgs& p, const float* a, uint32_t there, const float* w,
-                                           int columns, int k, float* stage) {
-  constexpr int kStep = T::kThreads / 8;
-  const int piece = threadIdx.x & 7, row = threadIdx.x >> 3;
-  const int at = k + 4 * piece;
-  float* to = stage + row * T::kRowWords + gemm_piece<T>(row, piece);
-  if (p.a_vectors) {
+struct GemmCopies {
+  static constexpr int kARows = T::kThreads / 8;  // from one row of a thread to its next
+  static constexpr int kWPieces = T::kHalf ? 4 : 8, kWRows = T::kThreads / kWPieces;
+  const float *a, *w;
+  uint32_t a_rows, w_rows;
+
+  __device__ __forceinline__ GemmCopies(const GemmArgs& p, int64_t row0, int rows, int column0, int columns)
+      : a_rows(0), w_rows(0) {
+    const int row = threadIdx.x / 8, column = threadIdx.x / kWPieces;
+    a = p.a + (row0 + row) * p.lda;
+    w = T::kHalf ? reinterpret_cast<const float*>(p.w_half) + (column0 + int64_t{column}) * (p.ldw_half / 2)
+                 : p.w + (column0 + int64_t{column}) * p.ldw;
 #pragma unroll
-    for (int i = 0; i < T::kRows / kStep; ++i) {
-      const bool valid = (there >> i & 1u) && at < p.in;
-      cp_async16(to + i * kStep * T::kRowWords, valid ? a + i * kStep * p.lda + at : p.a, valid);
+    for (int i = 0; i < T::kRows / kARows; ++i) {
+      if (row + i * kARows < rows && gemm_row_present(p, row0 + row + i * kARows)) a_rows |= 1u << i;
     }
-  } else {
 #pragma unroll
-    for (int i = 0; i < T::kRows / kStep; ++i) {
+    for (int i = 0; i < T::kColumns / kWRows; ++i) {
+      if (column + i * kWRows < columns) w_rows |= 1u << i;
+    }
+  }
+
+  // The chunk of k's from `k` on, into a stage. What is not there becomes zeros and is not read, so its
+  // address may be anything.
+  __device__ __forceinline__ void fetch(const GemmArgs& p, int k, float* stage) const {
+    const int piece = threadIdx.x % 8, row = threadIdx.x / 8, at = k + 4 * piece;
+    float* to = stage + row * T::kRowWords + gemm_piece<T>(row, piece);
+    const float* from = a + at;
+    const int64_t a_step = kARows * p.lda;
+    if (p.a_vectors) {
+      const uint32_t there = at < p.in ? a_rows : 0;
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const bool valid = (there >> i & 1u) && at + j < p.in;
-        cp_async4(to + i * kStep * T::kRowWords + j, valid ? a + i * kStep * p.lda + at + j : p.a, valid);
+      for (int i = 0; i < T::kRows / kARows; ++i, from += a_step) {
+        cp_async16(to + i * kARows * T::kRowWords, from, there >> i & 1u);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < T::kRows / kARows; ++i, from += a_step) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          cp_async4(to + i * kARows * T::kRowWords + j, from + j, (a_rows >> i & 1u) && at + j < p.in);
+        }
       }
     }
-  }
-  float* const w_stage = stage + T::kAWords;
-  if (T::kHalf) {
-    // w counts words of two: a row's chunk is four pieces of 16 bytes.
-    constexpr int kHalfStep = T::kThreads / 4;
-    const int half_piece = threadIdx.x & 3, column = threadIdx.x >> 2;
-    const int half_at = k + 8 * half_piece;
+    const int w_piece = threadIdx.x % kWPieces, column = threadIdx.x / kWPieces;
+    const int w_at = k + (T::kHalf ? 8 : 4) * w_piece;
+    const uint32_t there = w_at < (T::kHalf ? p.ldw_half : p.ldw) ? w_rows : 0;
+    const int64_t w_step = kWRows * (T::kHalf ? p.ldw_half / 2 : p.ldw);
+    to = stage + T::kAWords + column * T::kColumnWords +
+         (T::kHalf ? 4 * w_piece : gemm_piece<T>(column, w_piece));
+    from = w + (T::kHalf ? w_at / 2 : w_at);
 #pragma unroll
-    for (int i = 0; i < T::kColumns / kHalfStep; ++i) {
-      const bool valid = column + i * kHalfStep < columns && half_at < p.ldw_half;
-      cp_async16(w_stage + (column + i * kHalfStep) * T::kColumnWords + 4 * half_piece,
-                 valid ? w + i * kHalfStep * (p.ldw_half / 2) + half_at / 2 : p.w, valid);
-    }
-  } else {
-    float* const w_to = w_stage + row * T::kColumnWords + gemm_piece<T>(row, piece);
-#pragma unroll
-    for (int i = 0; i < T::kColumns / kStep; ++i) {
-      const bool valid = row + i * kStep < columns && at < p.ldw;
-      cp_async16(w_to + i * kStep * T::kColumnWords, valid ? w + i * kStep * p.ldw + at : p.w, valid);
+    for (int i = 0; i < T::kColumns / kWRows; ++i, from += w_step) {
+      cp_async16(to + i * kWRows * T::kColumnWords, from, there >> i & 1u);
     }
   }
-}
+};
 
 // sum += the warp's part of one chunk; a and w are the lane's own rows of the stage: row g of the warp's
 // first 16, column g of its first 8, g = lane / 4.
@@ -235,25 +250,12 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocksAnSm) gemm_tile_kernel(
   const int rows = static_cast<int>(min(int64_t{T::kRows}, p.rows - row0));
   const int columns = min(T::kColumns, p.out - column0);
 
-  constexpr int kStep = T::kThreads / 8;
-  const int fetched = threadIdx.x >> 3;
-  const float* const a = p.a + (row0 + fetched) * p.lda;
-  uint32_t there = 0;
-#pragma unroll
-  for (int i = 0; i < T::kRows / kStep; ++i) {
-    const int row = fetched + i * kStep;
-    if (row < rows && gemm_row_present(p, row0 + row)) there |= 1u << i;
-  }
-  const float* const w = T::kHalf ? reinterpret_cast<const float*>(p.w_half) +
-                                        (column0 + int64_t{threadIdx.x >> 2}) * (p.ldw_half / 2)
-                                  : p.w + (column0 + int64_t{fetched}) * p.ldw;
-
+  const GemmCopies<T> copies(p, row0, rows, column0, columns);
   const int first = static_cast<int>(blockIdx.y) * p.steps_a_split;
   const int steps = min(p.steps_a_split, (p.in + T::kDepth - 1) / T::kDepth - first);
-#pragma unroll
+#pragma unroll 1
   for (int s = 0; s < T::kStages - 1; ++s) {
-    if (s < steps)
-      gemm_fetch<T>(p, a, there, w, columns, (first + s) * T::kDepth, shared + s * T::kStageWords);
+    if (s < steps) copies.fetch(p, (first + s) * T::kDepth, shared + s * T::kStageWords);
     cp_async_commit();
   }
 
@@ -268,10 +270,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocksAnSm) gemm_tile_kernel(
     cp_async_wait<T::kStages - 2>();
     __syncthreads();
     const int ahead = step + T::kStages - 1;
-    if (ahead < steps) {
-      gemm_fetch<T>(p, a, there, w, columns, (first + ahead) * T::kDepth,
-                    shared + free_stage * T::kStageWords);
-    }
+    if (ahead < steps) copies.fetch(p, (first + ahead) * T::kDepth, shared + free_stage * T::kStageWords);
     cp_async_commit();
     if (works) {
       const float* const from = shared + stage * T::kStageWords;

@@ -3,7 +3,8 @@
  * goes wrong with one film stays with it.
  */
 import type { Embedding } from './encoders/embedding.js';
-import { type Device, EncoderPool, type PoolDescription } from './encoders/pool.js';
+import type { Device } from './device.js';
+import { EncoderPool, type PoolDescription } from './encoders/pool.js';
 import { AudioEncoder } from './audio/audio-encoder.js';
 import { CinefuseError, ModelError, throwIfCancelled } from './errors.js';
 import type { Bundle } from './fusion/bundle.js';
@@ -13,6 +14,7 @@ import { MediaDecoder, type MediaDecoderOptions } from './media/decoder.js';
 import type { FrameSampling } from './media/types.js';
 import { MetadataEncoder } from './metadata/metadata-encoder.js';
 import type { ParsedMovie } from './movie.js';
+import type { ExecOptions } from './ops/exec.js';
 import { Pace } from './pace.js';
 import { PosterEncoder } from './poster/poster-encoder.js';
 import type { Stopwatch } from './stopwatch.js';
@@ -44,9 +46,12 @@ export interface EncodedFilm {
 }
 
 export interface FilmEncoderOptions extends MediaDecoderOptions {
+  /** Of the encoders. */
   threads?: number | undefined;
   encoderWorkers?: number | undefined;
   device?: Device | undefined;
+  /** How operators run. */
+  exec?: Omit<ExecOptions, 'signal'> | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -106,7 +111,7 @@ export class FilmEncoder implements AsyncDisposable {
     });
     try {
       const encoder = new FilmEncoder(bundle, pool, media, text);
-      const exec = options.threads === undefined ? {} : { threads: options.threads };
+      const { exec = {} } = options;
       for (const { spec, directory } of bundle.encoders) {
         if (spec.modality === 'text') {
           const parts = { spec, directory, pool, thread: text };

@@ -12,6 +12,7 @@ export {
   ModelError,
   ShapeError,
 } from './errors.js';
+export type { Device } from './device.js';
 export type {
   BinaryFeedback,
   Feedback,

@@ -1,19 +1,29 @@
 /** What a Predictor is told and what it tells, but for the forecast itself (feedback.ts). */
 import type { Embedding } from './encoders/embedding.js';
-import type { Device, PoolDescription } from './encoders/pool.js';
+import type { Device } from './device.js';
+import type { PoolDescription } from './encoders/pool.js';
 import type { CinefuseError } from './errors.js';
 import type { Feedback } from './feedback.js';
 import type { BundleLimits } from './fusion/limits.js';
 import type { BundleManifest, InputName } from './fusion/manifest.js';
 import type { MediaLimits } from './media/limits.js';
+import type { Precision } from './ops/exec.js';
+import type { Place } from './ops/place.js';
 
 export interface PredictorOptions {
   /** Threads of the encoders and of the operators, each in its turn. Default: the cores this process may use. */
   threads?: number | undefined;
   /** Worker threads with encoder sessions, each with its own copy of the weights. Default 1. */
   encoderWorkers?: number | undefined;
-  /** 'auto' (default) uses CUDA where it works, 'cuda' insists on it. `describe()` says what was had and why. */
+  /**
+   * Of the operators and the encoders: 'auto' (default) uses CUDA where it works, each for itself; 'cuda' and 'cuda:1'
+   * insist on it for both. `describe()` says what was had and why.
+   */
   device?: Device | undefined;
+  /** Of the encoders alone, whose CUDA is ONNX Runtime's own. Default: as `device`. */
+  encodersDevice?: Device | undefined;
+  /** Of the operators on a GPU. Default 'fp32', float32 accuracy. */
+  precision?: Precision | undefined;
   /** 'process' decodes media in child processes that can be killed: for files from people you do not trust. */
   isolation?: 'thread' | 'process' | undefined;
   mediaLimits?: Partial<MediaLimits> | undefined;
@@ -61,7 +71,7 @@ export interface PredictorDescription {
   network: BundleManifest['network'];
   heads: BundleManifest['heads'];
   encoders: PoolDescription;
-  operators: { backend: 'cpu'; isa: string; threads: number; cuda: { available: boolean; reason?: string } };
+  operators: Place & { isa: string; threads: number };
   isolation: 'thread' | 'process';
   /** How `feedback.modalities` is measured: the change of the outputs when an input is left out, as a share of all. */
   modalityWeights: 'leave-one-out';

@@ -10,6 +10,8 @@ export const LOAD_OPTIONS = namesOf<PredictorOptions>({
   threads: true,
   encoderWorkers: true,
   device: true,
+  encodersDevice: true,
+  precision: true,
   isolation: true,
   mediaLimits: true,
   bundleLimits: true,

@@ -2,9 +2,9 @@
 import { setMaxListeners } from 'node:events';
 import path from 'node:path';
 import { Batches } from './batches.js';
+import { parseDevice } from './device.js';
 import {
   asCinefuseError,
-  BackendError,
   CancelledError,
   CinefuseError,
   DisposedError,
@@ -20,8 +20,9 @@ import type { Bundle } from './fusion/bundle.js';
 import type { FusionNetwork } from './fusion/network.js';
 import { LinkedSignal } from './linked-signal.js';
 import type { Movie, ParsedMovie } from './movie.js';
-import { type NativeInfo, native, packageRoot } from './native.js';
+import { packageRoot } from './native.js';
 import { checkThreads, defaultIsa, defaultThreads, type ExecOptions } from './ops/exec.js';
+import { execAt, findPlace, type Place } from './ops/place.js';
 import type {
   InputEmbedding,
   PredictionResult,
@@ -61,6 +62,7 @@ export class Predictor implements AsyncDisposable {
   readonly #encoder: FilmEncoder;
   readonly #network: FusionNetwork;
   readonly #jobs: readonly EncodingJob[];
+  readonly #place: Place;
   readonly #exec: ExecOptions;
   readonly #slots: Slots;
   readonly #signals = new SignalListeners();
@@ -73,6 +75,7 @@ export class Predictor implements AsyncDisposable {
     bundle: Bundle,
     encoder: FilmEncoder,
     network: FusionNetwork,
+    place: Place,
     options: PredictorOptions,
   ) {
     const { manifest } = bundle;
@@ -81,7 +84,8 @@ export class Predictor implements AsyncDisposable {
     this.#encoder = encoder;
     this.#network = network;
     this.#jobs = manifest.modalities.map(({ name, ...job }) => ({ key: name, ...job }));
-    this.#exec = options.threads === undefined ? {} : { threads: options.threads };
+    this.#place = place;
+    this.#exec = execOf(place, options);
     this.#slots = new Slots(options.concurrency ?? 2);
     setMaxListeners(0, this.#closing.signal);
   }
@@ -92,7 +96,7 @@ export class Predictor implements AsyncDisposable {
    * @param source  a bundle's directory or .tar. Default: the bundle that comes with the package
    * @throws BundleError ERR_BUNDLE_*   it is not there, damaged, of another version, or out of bounds
    * @throws ModelError ERR_MODEL_*     an encoder that cannot be loaded; onnxruntime-node is not installed
-   * @throws BackendError ERR_BACKEND   'cuda' asked for and not to be had; ERR_NATIVE_LOAD: no native addon
+   * @throws BackendError ERR_BACKEND   a GPU asked for and not to be had; ERR_NATIVE_LOAD: no native addon
    * @throws InputError ERR_INPUT_VALUE, ERR_INPUT_TYPE, ERR_INPUT_UNKNOWN_FIELD  a wrong option
    * @throws CancelledError ERR_CANCELLED
    */
@@ -105,13 +109,9 @@ export class Predictor implements AsyncDisposable {
     throwIfCancelled(signal);
     if (threads !== undefined) checkThreads(threads);
     checkCount('concurrency', concurrency, 64);
-    if (options.device === 'cuda' && !native().info().backends.includes('cuda')) {
-      throw new BackendError('ERR_BACKEND', {
-        field: 'device',
-        expected: "'auto' or 'cpu', since this build of the addon has no CUDA operators",
-        got: "'cuda'",
-      });
-    }
+    const { device = 'auto', encodersDevice = device } = options;
+    parseDevice(encodersDevice, 'encodersDevice');
+    const place = await findPlace(parseDevice(device), options.precision);
     const all = await rooms();
     const bundle = await all.loadBundle(source ?? defaultBundlePath(), {
       limits: options.bundleLimits ?? {},
@@ -120,15 +120,16 @@ export class Predictor implements AsyncDisposable {
     let encoder: FilmEncoder | undefined;
     try {
       encoder = await all.FilmEncoder.create(bundle, {
-        ...(threads !== undefined && { threads }),
+        threads,
+        exec: execOf(place, options),
         encoderWorkers: options.encoderWorkers,
-        device: options.device,
+        device: encodersDevice,
         ...(options.isolation !== undefined && { isolation: options.isolation }),
         ...(options.mediaLimits !== undefined && { limits: options.mediaLimits }),
         signal,
       });
       const network = all.FusionNetwork.create(bundle.manifest.network, bundle.networkWeights());
-      return new Predictor(all, bundle, encoder, network, options);
+      return new Predictor(all, bundle, encoder, network, place, options);
     } catch (error) {
       await encoder?.dispose();
       await bundle.dispose();
@@ -287,10 +288,9 @@ export class Predictor implements AsyncDisposable {
       heads: manifest.heads,
       encoders: this.#encoder.describe(),
       operators: {
-        backend: 'cpu',
+        ...this.#place,
         isa: defaultIsa(),
         threads: this.#exec.threads ?? defaultThreads(),
-        cuda: cudaState(native().info()),
       },
       isolation: this.#encoder.isolation,
       modalityWeights: 'leave-one-out',
@@ -435,9 +435,8 @@ export class Predictor implements AsyncDisposable {
   }
 }
 
-function cudaState({ backends }: NativeInfo): { available: boolean; reason?: string } {
-  if (backends.includes('cuda')) return { available: true };
-  return { available: false, reason: 'this build of the addon has no CUDA operators' };
+function execOf(place: Place, { threads }: PredictorOptions): ExecOptions {
+  return { ...execAt(place), ...(threads !== undefined && { threads }) };
 }
 
 function disposedError(): DisposedError {

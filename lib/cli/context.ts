@@ -1,4 +1,7 @@
 import { Option } from 'commander';
+import { type Device, parseDevice } from '../device.js';
+import { CinefuseError } from '../errors.js';
+import type { Precision } from '../ops/exec.js';
 import type { Predictor } from '../predict.js';
 import { UsageError } from './exit.js';
 
@@ -11,7 +14,9 @@ export interface Context {
 export interface PredictorFlags {
   bundle?: string;
   threads?: number;
-  device?: 'auto' | 'cpu' | 'cuda';
+  device?: Device;
+  encodersDevice?: Device;
+  precision?: Precision;
   isolation?: 'thread' | 'process';
 }
 
@@ -22,6 +27,16 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+const deviceFlag = (flag: string) => (text: string) => {
+  try {
+    parseDevice(text as Device);
+    return text;
+  } catch (error) {
+    if (!(error instanceof CinefuseError)) throw error;
+    throw new UsageError(`${flag} wants auto, cpu, cuda or cuda:N, not "${text}"`);
+  }
+};
+
 /** The options of every command that loads a bundle. */
 export const predictorOptions = () => [
   new Option(
@@ -31,7 +46,17 @@ export const predictorOptions = () => [
   new Option('--threads <n>', 'threads to compute with (default: the cores of this process)').argParser(
     wholeNumber,
   ),
-  new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto'),
+  new Option('--device <device>', 'where to compute: auto, cpu, cuda or cuda:N')
+    .argParser(deviceFlag('--device'))
+    .default('auto'),
+  new Option('--encoders-device <device>', 'where encoders compute (default: as --device)').argParser(
+    deviceFlag('--encoders-device'),
+  ),
+  new Option('--precision <precision>', 'of operators on a GPU (default: fp32)').choices([
+    'fp32',
+    'tf32',
+    'bf16',
+  ]),
   new Option(
     '--isolation <kind>',
     'decode media in threads, or in processes that may crash unharmed',
@@ -44,7 +69,9 @@ export async function loadPredictor(flags: PredictorFlags, { signal }: Context):
   const { Predictor } = await import('../predict.js');
   return Predictor.load(flags.bundle, {
     ...(flags.threads !== undefined && { threads: flags.threads }),
-    ...(flags.device !== undefined && { device: flags.device }),
+    device: flags.device,
+    encodersDevice: flags.encodersDevice,
+    precision: flags.precision,
     ...(flags.isolation !== undefined && { isolation: flags.isolation }),
     signal,
   });

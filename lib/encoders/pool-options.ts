@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
+import type { Device } from '../device.js';
 import { describeValue, InputError } from '../errors.js';
-import type { Device } from './worker.js';
 
 export interface PoolOptions {
   /** Threads that own sessions, each with its own copy of the weights. Default 1. */
@@ -34,14 +34,4 @@ export function chooseThreads({ workers = 1, threads, maxQueued = 256 }: PoolOpt
     check('threads', threads, most, expected);
   }
   return { workers, threads: threads ?? most };
-}
-
-/** @throws InputError ERR_INPUT_VALUE */
-export function checkDevice(device: Device | undefined): void {
-  if (device === undefined || device === 'auto' || device === 'cpu' || device === 'cuda') return;
-  throw new InputError('ERR_INPUT_VALUE', {
-    field: 'device',
-    expected: "'auto', 'cpu' or 'cuda'",
-    got: describeValue(device),
-  });
 }

@@ -1,18 +1,18 @@
 import { availableParallelism } from 'node:os';
+import { type Device, parseDevice } from '../device.js';
 import { CancelledError, DisposedError, ModelError, throwIfCancelled } from '../errors.js';
 import { nearestName } from '../nearest.js';
 import { resolveInside } from './files.js';
 import { checkGraph } from './graph.js';
 import { declineTelemetry } from './runtime.js';
 import { SignalListeners } from '../signal-listeners.js';
-import { checkDevice, chooseThreads, type PoolOptions } from './pool-options.js';
+import { chooseThreads, type PoolOptions } from './pool-options.js';
 import type { EncoderSpec } from './spec.js';
 import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
-import type { Device, LoadRequest, LoadResult, RunRequest } from './worker.js';
+import type { LoadRequest, LoadResult, RunRequest } from './worker.js';
 import { WorkerChannel } from './worker-channel.js';
 
 export type { PoolOptions } from './pool-options.js';
-export type { Device } from './worker.js';
 
 /** An encoder to load: its spec, and the directory in which the spec's paths are. */
 export interface EncoderModel {
@@ -137,7 +137,7 @@ export class EncoderPool {
   static async create(models: readonly EncoderModel[], options: PoolOptions = {}): Promise<EncoderPool> {
     throwIfCancelled(options.signal);
     const { workers, threads } = chooseThreads(options);
-    checkDevice(options.device);
+    parseDevice(options.device ?? 'cpu');
     declineTelemetry();
     const pool = new EncoderPool(workers, threads, options);
     const cancel = () => void pool.dispose();
@@ -180,7 +180,7 @@ export class EncoderPool {
           model: { path, sha256: spec.sha256, bytes: spec.bytes, field: `${spec.name} file` },
           externalData,
           threads: this.#threads,
-          device: this.#device,
+          device: parseDevice(this.#device),
         },
       });
     }

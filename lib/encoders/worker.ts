@@ -4,13 +4,12 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { ParsedDevice } from '../device.js';
 import { BackendError, CinefuseError, ModelError } from '../errors.js';
 import { type ExpectedFile, readVerified } from './files.js';
 import { cudaObstacle, loadRuntime, runtimeVersion } from './runtime.js';
 import type { GraphInfo, GraphValue, Tensor } from './tensor.js';
 import { insideNativeCode, toWireError, type WireError, type WorkerReply } from './worker-channel.js';
-
-export type Device = 'auto' | 'cpu' | 'cuda';
 
 export interface LoadRequest {
   kind: 'load';
@@ -18,7 +17,7 @@ export interface LoadRequest {
   model: ExpectedFile;
   externalData: (ExpectedFile & { location: string })[];
   threads: number;
-  device: Device;
+  device: ParsedDevice;
 }
 
 export interface LoadResult extends GraphInfo {
@@ -60,18 +59,20 @@ async function load(request: LoadRequest): Promise<LoadResult> {
   };
   let whyNotCuda: string | undefined;
   let session: InferenceSession | undefined;
-  if (request.device !== 'cpu') {
+  const { kind, ordinal } = request.device;
+  if (kind !== 'cpu') {
     whyNotCuda = cudaObstacle();
     if (whyNotCuda === undefined) {
       try {
-        session = await InferenceSession.create(model!, { ...options, executionProviders: ['cuda', 'cpu'] });
+        const cuda = { name: 'cuda', deviceId: ordinal ?? 0 } as const;
+        session = await InferenceSession.create(model!, { ...options, executionProviders: [cuda, 'cpu'] });
       } catch (error) {
         whyNotCuda = (error as Error).message.split('\n')[0]!;
       }
     }
-    if (session === undefined && request.device === 'cuda') {
+    if (session === undefined && kind === 'cuda') {
       throw new BackendError('ERR_BACKEND', {
-        message: `CUDA was asked for encoder ${request.encoder} and cannot be had: ${whyNotCuda}`,
+        message: `CUDA was asked for encoder ${request.encoder} and cannot be had: ${whyNotCuda}. Its device can be chosen apart from the operators': encodersDevice`,
         field: 'device',
         expected: 'a working CUDA provider of onnxruntime-node',
         got: whyNotCuda,

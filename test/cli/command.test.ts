@@ -150,7 +150,7 @@ test.serial('a wrong call is answered with what was meant, and exit code 2', asy
     [['predict'], /missing required argument/],
     [['predict', 'x', '--json', '--csv'], /exclude each other/],
     [['predict', 'x', '--threads', 'many'], /whole number/],
-    [['predict', 'x', '--device', 'gpu'], /Allowed choices are auto, cpu, cuda/],
+    [['predict', 'x', '--device', 'gpu'], /--device wants auto, cpu, cuda or cuda:N, not "gpu"/],
     [[], /Usage: cinefuse/],
   ] as const) {
     const { code, stderr, stdout } = await run(...args);

@@ -110,8 +110,8 @@ export class Predictor implements AsyncDisposable {
     if (threads !== undefined) checkThreads(threads);
     checkCount('concurrency', concurrency, 64);
     const { device = 'auto', encodersDevice = device } = options;
-    parseDevice(encodersDevice, 'encodersDevice');
     const place = await findPlace(parseDevice(device), options.precision);
+    parseDevice(encodersDevice, 'encodersDevice');
     const all = await rooms();
     const bundle = await all.loadBundle(source ?? defaultBundlePath(), {
       limits: options.bundleLimits ?? {},

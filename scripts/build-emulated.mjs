@@ -22,6 +22,7 @@ const variants = {
       '-fsanitize=address,undefined',
       '-fno-sanitize-recover=undefined',
       '-fno-omit-frame-pointer',
+      '-Wno-maybe-uninitialized', // instrumented code hides from the compiler what the plain build shows it
     ],
     link: ['-fsanitize=address,undefined'],
   },
@@ -29,7 +30,7 @@ const variants = {
   race: {
     folder: 'emulated-race',
     compile: ['-O1', '-DCINEFUSE_RACE_CHECK'],
-    kernels: ['-fsanitize=thread', '-Wno-tsan'],
+    kernels: ['-fsanitize=thread', '-Wno-tsan', '-Wno-maybe-uninitialized'],
     link: [],
   },
 };
@@ -55,6 +56,8 @@ const flags = [
   '-DCINEFUSE_CUDA_ARCHS="emulated"',
   ...variant.compile,
 ];
+// Nothing may be missing: a library that lacks a symbol would fail only where it is used.
+const whole = process.platform === 'linux' ? ['-Wl,-z,defs'] : [];
 const folder = path.join(root, 'build', variant.folder);
 const library = path.join(folder, 'libcinefuse_emulated.so');
 const lists = JSON.parse(fs.readFileSync(path.join(root, 'native/sources.json'), 'utf8'));
@@ -146,7 +149,7 @@ try {
   if (changed) {
     // Linked aside: a library that a process has open must not be written over.
     const fresh = `${library}.${process.pid}`;
-    await run(['-shared', ...variant.link, ...objects, '-o', fresh, '-pthread']);
+    await run(['-shared', ...whole, ...variant.link, ...objects, '-o', fresh, '-pthread']);
     fs.renameSync(fresh, library);
     fs.writeFileSync(list, objects.join('\n'));
   }

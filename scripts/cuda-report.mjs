@@ -27,7 +27,11 @@ const SHARED_OF_SYSTEM = 1024; // that every block takes beside its own
 
 function run(program, args) {
   // ptxas writes its report to stderr
-  return execFileSync('bash', ['-c', '"$0" "$@" 2>&1', program, ...args], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+  return execFileSync('bash', ['-c', '"$0" "$@" 2>&1', program, ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
 }
 
 const folder = fs.mkdtempSync(path.join(tmpdir(), 'cinefuse-report-'));
@@ -45,8 +49,17 @@ try {
           return [name, most ? most.slice(1).reduce((product, n) => product * Number(n ?? 1), 1) : undefined];
         }),
       );
-      const report = run('ptxas', ['-v', '-O3', `-arch=sm_${target}`, ptx, '-o', path.join(folder, 'kernels.cubin')]);
-      for (const [, name, body] of report.matchAll(/Compiling entry function '(\w+)'([\s\S]*?)(?=Compiling entry function|$)/g)) {
+      const report = run('ptxas', [
+        '-v',
+        '-O3',
+        `-arch=sm_${target}`,
+        ptx,
+        '-o',
+        path.join(folder, 'kernels.cubin'),
+      ]);
+      for (const [, name, body] of report.matchAll(
+        /Compiling entry function '(\w+)'([\s\S]*?)(?=Compiling entry function|$)/g,
+      )) {
         const numberOf = (pattern) => Number(pattern.exec(body)?.[1] ?? 0);
         const entry = kernels.get(name) ?? { source, targets: {} };
         entry.targets[target] = {

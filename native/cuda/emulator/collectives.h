@@ -4,7 +4,6 @@
 #include <type_traits>
 
 #include "block.h"
-#include "race.h"
 
 namespace cinefuse::emulator {
 
@@ -27,10 +26,9 @@ inline int group_start(int width, Site site) {
 }
 
 template <class T, class Change>
-CINEFUSE_UNCHECKED inline T atomic_change(T* p, Change change) {
+__forceinline__ T atomic_change(T* p, Change change) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8);
   using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-  race::atomic(p, sizeof(T));
   if (reinterpret_cast<uintptr_t>(p) % sizeof(T)) fail("misaligned atomic access of %zu bytes", sizeof(T));
   auto* bits = reinterpret_cast<Bits*>(p);
   Bits was = __atomic_load_n(bits, __ATOMIC_RELAXED), becomes;
@@ -89,34 +87,34 @@ inline T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32, CIN
 }
 
 template <class T>
-inline T atomicAdd(T* p, T value) {
+__forceinline__ T atomicAdd(T* p, T value) {
   return cinefuse::emulator::atomic_change(p, [value](T old) { return static_cast<T>(old + value); });
 }
 template <class T>
-inline T atomicMax(T* p, T value) {
+__forceinline__ T atomicMax(T* p, T value) {
   static_assert(std::is_integral_v<T>);
   return cinefuse::emulator::atomic_change(p, [value](T old) { return old < value ? value : old; });
 }
 template <class T>
-inline T atomicMin(T* p, T value) {
+__forceinline__ T atomicMin(T* p, T value) {
   static_assert(std::is_integral_v<T>);
   return cinefuse::emulator::atomic_change(p, [value](T old) { return value < old ? value : old; });
 }
 template <class T>
-inline T atomicExch(T* p, T value) {
+__forceinline__ T atomicExch(T* p, T value) {
   return cinefuse::emulator::atomic_change(p, [value](T) { return value; });
 }
-inline unsigned atomicOr(unsigned* p, unsigned value) {
+__forceinline__ unsigned atomicOr(unsigned* p, unsigned value) {
   return cinefuse::emulator::atomic_change(p, [value](unsigned old) { return old | value; });
 }
-inline unsigned atomicAnd(unsigned* p, unsigned value) {
+__forceinline__ unsigned atomicAnd(unsigned* p, unsigned value) {
   return cinefuse::emulator::atomic_change(p, [value](unsigned old) { return old & value; });
 }
 // Counts up to `limit`, then from 0 again.
-inline unsigned atomicInc(unsigned* p, unsigned limit) {
+__forceinline__ unsigned atomicInc(unsigned* p, unsigned limit) {
   return cinefuse::emulator::atomic_change(p, [limit](unsigned old) { return old >= limit ? 0u : old + 1; });
 }
-inline unsigned atomicCAS(unsigned* p, unsigned expected, unsigned value) {
+__forceinline__ unsigned atomicCAS(unsigned* p, unsigned expected, unsigned value) {
   return cinefuse::emulator::atomic_change(p, [=](unsigned old) { return old == expected ? value : old; });
 }
 inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }

@@ -129,7 +129,7 @@ static void copy_now(const PendingCopy& copy) {
 void start_copy(void* to, const void* from, unsigned bytes) {
   Block& b = block();
   Thread& t = *b.current;
-  race::copy_started(to, bytes);
+  race::copy_started(to, bytes, __builtin_return_address(0));
   // As early or as late as a GPU may do it.
   const bool early =
       b.order == Block::Order::kReverse || (b.order == Block::Order::kRandom && (b.random >> 40 & 1));

@@ -13,6 +13,52 @@ __device__ __forceinline__ float2 times(float2 a, float2 w) {
   return make_float2(a.x * w.x - a.y * w.y, a.x * w.y + a.y * w.x);
 }
 
+// cos and sin of -2 pi k / N, in float64 by their series: N <= 64 needs no more than 8 terms an octant.
+template <int N>
+struct Turns {
+  float re[N], im[N];
+};
+__host__ __device__ constexpr double octant_series(double x, bool sine) {
+  double term = sine ? x : 1.0, sum = term;
+  for (int i = sine ? 2 : 1; i < 24; i += 2) {
+    term *= -x * x / (i * (i + 1));
+    sum += term;
+  }
+  return sum;
+}
+template <int N>
+__host__ __device__ constexpr Turns<N> make_turns() {
+  Turns<N> t{};
+  for (int k = 0; k < N; ++k) {
+    // Of the angle's distance from the nearest quarter turn, which is at most an octant.
+    const int quarter = (8 * k + N) / (2 * N);
+    const double x = 2.0 * 3.14159265358979323846 * (4 * k - quarter * N) / (4.0 * N);
+    const double c = octant_series(x, false), s = octant_series(x, true);
+    const int q = quarter % 4;
+    const double cosine = q == 0 ? c : q == 1 ? -s : q == 2 ? -c : s;
+    const double sine = q == 0 ? s : q == 1 ? c : q == 2 ? -s : -c;
+    t.re[k] = static_cast<float>(cosine);
+    t.im[k] = static_cast<float>(-sine);
+  }
+  return t;
+}
+// x e^(-2 pi i k / N); k is a constant once loops are unrolled, and multiples of an octant cost less.
+template <int N>
+__device__ __forceinline__ float2 turned(float2 x, int k) {
+  constexpr Turns<N> kTurns = make_turns<N>();
+  const float h = 0.70710678118654752440f;
+  k %= N;
+  if (k == 0) return x;
+  if (4 * k == N) return make_float2(x.y, -x.x);
+  if (2 * k == N) return make_float2(-x.x, -x.y);
+  if (4 * k == 3 * N) return make_float2(-x.y, x.x);
+  if (8 * k == N) return make_float2((x.x + x.y) * h, (x.y - x.x) * h);
+  if (8 * k == 3 * N) return make_float2((x.y - x.x) * h, (x.x + x.y) * -h);
+  if (8 * k == 5 * N) return make_float2((x.x + x.y) * -h, (x.x - x.y) * h);
+  if (8 * k == 7 * N) return make_float2((x.x - x.y) * h, (x.x + x.y) * h);
+  return times(x, make_float2(kTurns.re[k], kTurns.im[k]));
+}
+
 template <int R>
 struct Dft;
 
@@ -89,5 +135,73 @@ struct Dft<8> {
     }
   }
 };
+
+// A B points as B transforms of A, turned, and A transforms of B.
+template <int A, int B>
+struct DftProduct {
+  static __device__ __forceinline__ void run(float2 (&x)[A * B]) {
+    float2 y[B][A];
+#pragma unroll
+    for (int j = 0; j < B; ++j) {
+#pragma unroll
+      for (int i = 0; i < A; ++i) y[j][i] = x[j + B * i];
+      Dft<A>::run(y[j]);
+    }
+#pragma unroll
+    for (int k = 0; k < A; ++k) {
+      float2 z[B];
+#pragma unroll
+      for (int j = 0; j < B; ++j) z[j] = turned<A * B>(y[j][k], j * k);
+      Dft<B>::run(z);
+#pragma unroll
+      for (int j = 0; j < B; ++j) x[k + A * j] = z[j];
+    }
+  }
+};
+template <>
+struct Dft<16> : DftProduct<4, 4> {};
+template <>
+struct Dft<32> : DftProduct<4, 8> {};
+
+// The same of numbers without a common factor, by Good's order of the points: nothing is turned. Inverses:
+// B * b = 1 mod A, A * a = 1 mod B.
+template <int A, int B, int a, int b>
+struct DftCoprime {
+  static __device__ __forceinline__ void run(float2 (&x)[A * B]) {
+    float2 y[B][A];
+#pragma unroll
+    for (int j = 0; j < B; ++j) {
+#pragma unroll
+      for (int i = 0; i < A; ++i) y[j][i] = x[(B * i + A * j) % (A * B)];
+      Dft<A>::run(y[j]);
+    }
+#pragma unroll
+    for (int k = 0; k < A; ++k) {
+      float2 z[B];
+#pragma unroll
+      for (int j = 0; j < B; ++j) z[j] = y[j][k];
+      Dft<B>::run(z);
+#pragma unroll
+      for (int j = 0; j < B; ++j) x[(B * b * k + A * a * j) % (A * B)] = z[j];
+    }
+  }
+};
+template <>
+struct Dft<10> : DftCoprime<2, 5, 3, 1> {};
+template <>
+struct Dft<20> : DftCoprime<4, 5, 4, 1> {};
+
+// Energies of a real sequence of 2 M points come from Z, the transform of its halved pairs as M complex
+// points:
+//   X[k] = s + t, X[M-k] = conj(s - t), s = Z[k] + conj Z[M-k], t = -i e^(-2 pi i k / 2M) (Z[k] - conj
+//   Z[M-k])
+// untangle makes X[k] and conj X[M-k] of a = Z[k], b = Z[M-k] for 0 < k < M, k a constant.
+template <int M>
+__device__ __forceinline__ void untangle(float2 a, float2 b, int k, float2* low, float2* high) {
+  const float2 even = make_float2(a.x + b.x, a.y - b.y), odd = make_float2(a.y + b.y, b.x - a.x);
+  const float2 t = turned<2 * M>(odd, k);
+  *low = add(even, t);
+  *high = sub(even, t);
+}
 
 }  // namespace cinefuse::gpu

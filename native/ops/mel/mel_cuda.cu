@@ -10,6 +10,7 @@ namespace cinefuse::gpu {
 struct MelObject final : Object {
   Array<unsigned char> memory;
   MelTables tables{};
+  MelFast fast{};
   MelGeneral general{};
 };
 
@@ -65,35 +66,42 @@ static std::unique_ptr<MelObject> mel_create(Call& call, const cinefuse_mel_desc
   t.curve = d.curve;
   t.pad_to = d.pad_to;
 
-  std::vector<int> bank_at(d.n_mels);
-  std::vector<float> weights;
-  const float* from = d.bank_weights;
+  std::vector<int4> bands(d.n_mels);
+  int at = 0;
   for (int m = 0; m < d.n_mels; ++m) {
-    bank_at[m] = static_cast<int>(weights.size());
-    weights.insert(weights.end(), from, from + d.bank_count[m]);
-    weights.resize((weights.size() + 3) / 4 * 4);
-    from += d.bank_count[m];
+    bands[m] = make_int4(d.bank_start[m], d.bank_count[m], at, 0);
+    at += d.bank_count[m];
+  }
+  const size_t shared_bytes = call.device().shared_bytes();
+  MelFast& fast = object->fast;
+  std::vector<float> twiddles;
+  if (mel_fast_plan(d, shared_bytes, &fast)) {
+    for (int k = 1; 2 * k < fast.r1; ++k) {
+      for (int j = 0; j < fast.r2; ++j) {
+        const float* const root = d.roots + 2 * (j * k % d.n_fft);
+        twiddles.insert(twiddles.end(), root, root + 2);
+      }
+    }
   }
 
   MelGeneral& g = object->general;
-  mel_general_plan(d, call.device().shared_bytes() - sizeof(float) * kMelMostFrames, &g);
+  mel_general_plan(d, shared_bytes - sizeof(float) * kMelMostFrames, &g);
   Packer packer;
   const size_t window = packer.add(d.window, d.n_fft), roots = packer.add(d.roots, 2 * d.n_fft),
                long_roots = packer.add(d.long_roots, 2 * d.length),
                chirp = packer.add(d.chirp, d.length ? 2 * g.points : 0),
-               filter = packer.add(d.filter, 2 * d.length), start = packer.add(d.bank_start, d.n_mels),
-               count = packer.add(d.bank_count, d.n_mels), at = packer.add(bank_at.data(), bank_at.size()),
-               weight = packer.add(weights.data(), weights.size());
+               filter = packer.add(d.filter, 2 * d.length), band = packer.add(bands.data(), bands.size()),
+               weight = packer.add(d.bank_weights, at),
+               twiddle = packer.add(twiddles.data(), twiddles.size());
   const std::vector<unsigned char>& bytes = packer.bytes();
   object->memory = Array<unsigned char>(call, bytes.data(), static_cast<int64_t>(bytes.size()));
   const unsigned char* const base = object->memory.get();
   const auto pairs = [&](size_t offset) { return reinterpret_cast<const float2*>(base + offset); };
   t.window = reinterpret_cast<const float*>(base + window);
   t.roots = pairs(roots);
-  t.bank_start = reinterpret_cast<const int*>(base + start);
-  t.bank_count = reinterpret_cast<const int*>(base + count);
-  t.bank_at = reinterpret_cast<const int*>(base + at);
+  t.bands = reinterpret_cast<const int4*>(base + band);
   t.bank_weights = reinterpret_cast<const float*>(base + weight);
+  fast.twiddles = pairs(twiddle);
   g.roots = d.length ? pairs(long_roots) : t.roots;
   g.chirp = d.length ? pairs(chirp) : nullptr;
   g.filter = d.length ? pairs(filter) : nullptr;
@@ -103,7 +111,7 @@ static std::unique_ptr<MelObject> mel_create(Call& call, const cinefuse_mel_desc
 static void mel_cuda(Call& call, const MelObject& object, const cinefuse_mel_params& p) {
   if (p.n_clips == 0) return;
   const MelTables& t = object.tables;
-  const int frames_an_item = 1 << object.general.frames_log;
+  const int frames_an_item = object.fast.frames ? object.fast.frames : 1 << object.general.frames_log;
 
   std::vector<In<float>> samples;
   std::vector<Out<float>> outs;
@@ -134,7 +142,11 @@ static void mel_cuda(Call& call, const MelObject& object, const cinefuse_mel_par
       work.tops = call.scratch<unsigned>(p.n_clips);
       CINEFUSE_CUDA(cudaMemsetAsync(work.tops, 0, sizeof(unsigned) * p.n_clips, call.stream()));
     }
-    mel_general(call, t, object.general, work);
+    if (object.fast.frames) {
+      object.fast.launch(call, t, object.fast, work);
+    } else {
+      mel_general(call, t, object.general, work);
+    }
     call.check_cancelled();
     if (t.curve.needs_top) mel_scale(call, t, frames_an_item, work);
   });

@@ -196,9 +196,10 @@ __device__ float put_values(const MelTables& t, const MelGeneral& g, const MelSp
     if (f >= valid) continue;
     float s = 0.f;
     if (energies && t.n_mels) {
-      const float* const w = t.bank_weights + t.bank_at[row];
-      const float* const p = energies + t.bank_start[row] * frames + f;
-      for (int i = 0; i < t.bank_count[row]; ++i) s += w[i] * p[i * frames];
+      const int4 band = t.bands[row];
+      const float* const weights = t.bank_weights + band.z;
+      const float* const p = energies + band.x * frames + f;
+      for (int i = 0; i < band.y; ++i) s += weights[i] * p[i * frames];
     } else if (energies) {
       s = energies[row * frames + f];
     }
@@ -225,7 +226,8 @@ __global__ void __launch_bounds__(kGeneralThreads, 3)
     const int64_t first = static_cast<int64_t>(item.part) << g.frames_log;
     const int64_t left = clip.n_frames - first;
     const int valid = left < frames ? static_cast<int>(left) : frames;
-    mel_check(w, clip, mel_share(t, clip, first), mel_share(t, clip, first + valid));
+    mel_check(w, clip, mel_share(t, clip, first), mel_share(t, clip, first + valid), threadIdx.x,
+              kGeneralThreads);
 
     float2 *from = memory, *to = memory + buffer;
     // Nothing but the zeros up to pad_to?

@@ -8,12 +8,11 @@ namespace cinefuse::gpu {
 
 constexpr int kScaleThreads = 256;
 
-// y + shift, at least floor: what is left of a curve once the largest energy is known.
+// y + shift, at least floor: what is left of a curve once that of the largest energy is known.
 struct TopShift {
   float shift, floor;
 };
-__device__ __forceinline__ TopShift top_shift(const cinefuse_mel_curve& c, unsigned top) {
-  const float highest = mel_curve(c, bits_to_float(top));
+__device__ __forceinline__ TopShift top_shift(const cinefuse_mel_curve& c, float highest) {
   return c.ref_is_top ? TopShift{-highest, -c.below_top} : TopShift{0.f, highest - c.below_top};
 }
 __device__ __forceinline__ float4 each(float4 v, TopShift s) {
@@ -27,7 +26,7 @@ __global__ void __launch_bounds__(kScaleThreads)
   for (int64_t n = blockIdx.x; n < w.n_items; n += gridDim.x) {
     const MelItem item = w.items[n];
     const MelSpan clip = w.clips[item.clip];
-    const TopShift by = top_shift(curve, w.tops[item.clip]);
+    const TopShift by = top_shift(curve, mel_curve(curve, bits_to_float(w.tops[item.clip])));
     const int64_t all = clip.n_frames * rows, share = static_cast<int64_t>(frames_an_item) * rows;
     const int64_t from = (item.part * share + 3) / 4 * 4;
     int64_t to = ((item.part + 1) * share + 3) / 4 * 4;
@@ -67,16 +66,17 @@ __global__ void __launch_bounds__(kScaleThreads) largest_kernel(int64_t n, const
 // y = the curve of s; top: null where the curve does not need it.
 __global__ void __launch_bounds__(kScaleThreads)
     decibel_kernel(cinefuse_mel_curve curve, int64_t n, const float* s, const unsigned* top, float* y) {
-  const TopShift by = top ? top_shift(curve, *top) : TopShift{0.f, -INFINITY};
+  const TopShift by =
+      top ? top_shift(curve, mel_curve_exact(curve, bits_to_float(*top))) : TopShift{0.f, -INFINITY};
   const int64_t stride = int64_t{4} * gridDim.x * kScaleThreads;
   for (int64_t i = 4 * (int64_t{blockIdx.x} * kScaleThreads + threadIdx.x); i < n; i += stride) {
     if (i + 4 <= n) {
       const float4 v = load4(s + i);
-      store4(y + i, each(make_float4(mel_curve(curve, v.x), mel_curve(curve, v.y), mel_curve(curve, v.z),
-                                     mel_curve(curve, v.w)),
+      store4(y + i, each(make_float4(mel_curve_exact(curve, v.x), mel_curve_exact(curve, v.y),
+                                     mel_curve_exact(curve, v.z), mel_curve_exact(curve, v.w)),
                          by));
     } else {
-      for (int64_t j = i; j < n; ++j) y[j] = fmaxf(mel_curve(curve, s[j]) + by.shift, by.floor);
+      for (int64_t j = i; j < n; ++j) y[j] = fmaxf(mel_curve_exact(curve, s[j]) + by.shift, by.floor);
     }
   }
 }

@@ -1,4 +1,5 @@
 /** Spectrograms in float64 by the definition: a sum a bin, dense filterbanks. Shares nothing with the library. */
+import type { ExecutionContext } from 'ava';
 import type { DecibelOptions, LinearSpectrogramOptions, MelFilterbankOptions } from '../../lib/ops/index.js';
 
 /** Window, padding and frames by the definition, |X|^power: (bins, nFrames). */
@@ -90,4 +91,37 @@ export function decibelOracle(s: number[], { ref = 1, amin = 1e-10, topDb = 80 }
   const db = s.map((v) => 10 * Math.log10(Math.max(amin, v)) - zero);
   const floor = topDb === null ? -Infinity : Math.max(...db) - topDb;
   return db.map((v) => Math.max(v, floor));
+}
+
+export const largest = (list: number[]) => list.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+
+export interface Tolerance {
+  atol?: number;
+  rtol?: number;
+  nmax?: number;
+  /** Largest of the reference, where it is not that of the values compared. */
+  top?: number;
+}
+
+/** |got - ref| <= atol + rtol |ref| + nmax top, top being the largest of `ref` where it is not given. */
+export function close(
+  t: ExecutionContext,
+  got: ArrayLike<number>,
+  ref: number[],
+  label: string,
+  { atol = 0, rtol = 0, nmax = 0, top = largest(ref) }: Tolerance,
+): void {
+  t.is(got.length, ref.length, label);
+  const bad = ref.findIndex(
+    (r, i) => !(Math.abs(got[i]! - r) <= atol + rtol * Math.abs(r) + nmax * top + 1e-30),
+  );
+  if (bad >= 0) t.fail(`${label}: ${got[bad]} at ${bad}, expected ${ref[bad]}, largest ${top}`);
+}
+
+/**
+ * float32 transforms are off by about 1e-7 of the largest amplitude a bin, and a power p of amplitudes a by p times
+ * that, or by a^p itself where a is no larger.
+ */
+export function tolerance(power: number): Tolerance {
+  return { rtol: 1e-4, nmax: power >= 2 ? 3e-9 * power : power * 2e-6 ** Math.min(power, 1) };
 }

@@ -10,14 +10,16 @@ extern const Operator kLayerNormOperator;
 extern const Operator kLinearOperator;
 extern const Operator kLowRankFusionOperator;
 extern const Operator kMelOperator;
+extern const Operator kOuterProductOperator;
 extern const Operator kPowerToDbOperator;
+extern const Operator kTensorFusionOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kActivationOperator,     // CINEFUSE_ACTIVATION
     &kLayerNormOperator,      // CINEFUSE_LAYER_NORM
     &kLinearOperator,         // CINEFUSE_LINEAR
-    nullptr,                  // CINEFUSE_TENSOR_FUSION
-    nullptr,                  // CINEFUSE_OUTER_PRODUCT
+    &kTensorFusionOperator,   // CINEFUSE_TENSOR_FUSION
+    &kOuterProductOperator,   // CINEFUSE_OUTER_PRODUCT
     &kLowRankFusionOperator,  // CINEFUSE_LOW_RANK_FUSION
     nullptr,                  // CINEFUSE_MODALITY_ATTENTION
     nullptr,                  // CINEFUSE_TEMPORAL_ATTENTION

@@ -3,7 +3,9 @@
 namespace cinefuse {
 
 void tensor_fusion_cpu(const TensorFusion& layer, const FusionInputs& inputs, float* y, const Exec& exec);
+void tensor_fusion_device(const TensorFusion& layer, const FusionInputs& inputs, float* y, const Exec& exec);
 void outer_product_cpu(const FusionDims& dims, const FusionInputs& inputs, float* z, const Exec& exec);
+void outer_product_device(const FusionDims& dims, const FusionInputs& inputs, float* z, const Exec& exec);
 
 namespace {
 
@@ -37,13 +39,14 @@ void tensor_fusion_check(const TensorFusionParams& p, size_t weight_size, int64_
 
 TensorFusion tensor_fusion_prepare(const TensorFusionParams& p, const Exec& exec) {
   TensorFusion layer{
-      p.dims, PackedMatrix::pack(exec, p.weight, p.out, p.dims.product()), {}, p.activation, p.slope};
+      p.dims, PackedMatrix::pack(exec, p.weight, p.out, p.dims.product()), {}, p.activation, p.slope, {}};
   if (p.bias) layer.bias.assign(p.bias, p.bias + p.out);
   return layer;
 }
 
 void tensor_fusion(const TensorFusion& layer, const FusionInputs& inputs, float* y, const Exec& exec) {
-  tensor_fusion_cpu(layer, inputs, y, exec);
+  exec.backend == Backend::kCpu ? tensor_fusion_cpu(layer, inputs, y, exec)
+                                : tensor_fusion_device(layer, inputs, y, exec);
 }
 
 void outer_product_check(const FusionDims& dims, int64_t rows) {
@@ -55,7 +58,8 @@ void outer_product_check(const FusionDims& dims, int64_t rows) {
 }
 
 void outer_product(const FusionDims& dims, const FusionInputs& inputs, float* z, const Exec& exec) {
-  outer_product_cpu(dims, inputs, z, exec);
+  exec.backend == Backend::kCpu ? outer_product_cpu(dims, inputs, z, exec)
+                                : outer_product_device(dims, inputs, z, exec);
 }
 
 }  // namespace cinefuse

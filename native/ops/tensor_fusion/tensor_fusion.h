@@ -12,6 +12,7 @@
 #pragma once
 #include <vector>
 
+#include "../../core/device.h"
 #include "../activation/activation.h"
 #include "fusion_inputs.h"
 
@@ -36,6 +37,7 @@ struct TensorFusion {
   std::vector<float> bias;  // empty: none
   Activation activation = Activation::kNone;
   float slope = 0.f;
+  DeviceTwins twins;
 };
 
 // Throws ERR_SHAPE, also for weights past kMostFusionBytes, and ERR_INPUT_VALUE. bias_size is -1 where none

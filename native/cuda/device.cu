@@ -334,9 +334,22 @@ void Call::check_cancelled() const {
 
 size_t Call::Transfer::add(void* host, size_t n) {
   const size_t offset = bytes;
-  pieces.push_back({static_cast<char*>(host), offset, n});
+  pieces.push_back({static_cast<char*>(host), offset, n, 0, 0, 0});
   bytes += (n + 255) / 256 * 256;
   return offset;
+}
+
+In<uint8_t> Call::in_rows(const uint8_t* host, int64_t rows, int64_t row, int64_t host_pitch, int64_t pitch) {
+  const size_t offset = inputs_.add(const_cast<uint8_t*>(host), static_cast<size_t>(rows * pitch));
+  Piece& piece = inputs_.pieces.back();
+  if (host_pitch == pitch || rows == 1) {
+    piece.bytes = static_cast<size_t>((rows - 1) * pitch + row);
+  } else {
+    piece.row = static_cast<size_t>(row);
+    piece.host_pitch = static_cast<size_t>(host_pitch);
+    piece.pitch = static_cast<size_t>(pitch);
+  }
+  return In<uint8_t>(&inputs_.device, offset);
 }
 
 void Call::send() {
@@ -396,6 +409,15 @@ void Call::copy(const Transfer& transfer, bool up) {
       const Piece& piece = transfer.pieces[i];
       const size_t a = std::max(piece.offset, from), b = std::min(piece.offset + piece.bytes, to);
       if (a >= b) continue;
+      if (piece.row) {
+        for (size_t r = (a - piece.offset) / piece.pitch, at; (at = piece.offset + r * piece.pitch) < b;
+             ++r) {
+          const size_t first = std::max(at, a), last = std::min(at + piece.row, b);
+          if (first < last)
+            memcpy(pinned + (first - from), piece.host + r * piece.host_pitch + (first - at), last - first);
+        }
+        continue;
+      }
       char* const host = piece.host + (a - piece.offset);
       if (up) {
         memcpy(pinned + (a - from), host, b - a);
@@ -492,7 +514,7 @@ void Call::upload(void* to, const void* from, size_t bytes) {
   under_way_ = true;
   Transfer transfer;
   transfer.device = static_cast<char*>(to);
-  transfer.pieces.push_back({const_cast<char*>(static_cast<const char*>(from)), 0, bytes});
+  transfer.pieces.push_back({const_cast<char*>(static_cast<const char*>(from)), 0, bytes, 0, 0, 0});
   transfer.bytes = bytes;
   copy(transfer, true);
   // The pinned halves are free for the next transfer only now.
@@ -502,7 +524,7 @@ void Call::download(void* to, const void* from, size_t bytes) {
   under_way_ = true;
   Transfer transfer;
   transfer.device = const_cast<char*>(static_cast<const char*>(from));
-  transfer.pieces.push_back({static_cast<char*>(to), 0, bytes});
+  transfer.pieces.push_back({static_cast<char*>(to), 0, bytes, 0, 0, 0});
   transfer.bytes = bytes;
   copy(transfer, false);
 }

@@ -187,6 +187,11 @@ class Call {
     if (!host) return In<T>();
     return In<T>(&inputs_.device, inputs_.add(const_cast<T*>(host), sizeof(T) * static_cast<size_t>(n)));
   }
+  // The same of rows of `row` bytes that lie host_pitch bytes apart, and on the device `pitch`; what is
+  // between them there is undefined.
+  In<uint8_t> in_rows(const uint8_t* host, int64_t rows, int64_t row, int64_t host_pitch, int64_t pitch);
+  // The whole upload; valid after send().
+  const char* inputs() const { return inputs_.device; }
   // n elements of host memory that receive() fills. Null stays null.
   template <class T>
   Out<T> out(T* host, int64_t n) {
@@ -227,6 +232,7 @@ class Call {
   struct Piece {
     char* host;
     size_t offset, bytes;
+    size_t row, host_pitch, pitch;  // row 0: one stretch
   };
   // Pieces of host memory side by side in one block of device memory.
   struct Transfer {

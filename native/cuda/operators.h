@@ -5,6 +5,7 @@
 namespace cinefuse::gpu {
 
 extern const Operator kActivationOperator;
+extern const Operator kFramesOperator;
 extern const Operator kFusionNetworkOperator;
 extern const Operator kLayerNormOperator;
 extern const Operator kLinearOperator;
@@ -28,7 +29,7 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     nullptr,                  // CINEFUSE_CROSS_ATTENTION
     &kMelOperator,            // CINEFUSE_MEL
     &kPowerToDbOperator,      // CINEFUSE_POWER_TO_DB
-    nullptr,                  // CINEFUSE_FRAMES
+    &kFramesOperator,         // CINEFUSE_FRAMES
     &kFusionNetworkOperator,  // CINEFUSE_FUSION_NETWORK
 };
 

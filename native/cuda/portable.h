@@ -35,6 +35,7 @@ namespace cinefuse::gpu {
 __device__ __forceinline__ float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 __device__ __forceinline__ uint4 load4(const uint32_t* p) { return *reinterpret_cast<const uint4*>(p); }
 __device__ __forceinline__ float2 load2(const float* p) { return *reinterpret_cast<const float2*>(p); }
+__device__ __forceinline__ uint2 load2(const uint32_t* p) { return *reinterpret_cast<const uint2*>(p); }
 // The same of global memory that no thread writes while the kernel runs, and that is read once: past L1.
 __device__ __forceinline__ float4 stream4(const float* p) {
   return __ldcs(reinterpret_cast<const float4*>(p));
@@ -42,9 +43,13 @@ __device__ __forceinline__ float4 stream4(const float* p) {
 __device__ __forceinline__ uint4 stream4(const uint32_t* p) {
   return __ldcs(reinterpret_cast<const uint4*>(p));
 }
+__device__ __forceinline__ uint2 stream2(const uint32_t* p) {
+  return __ldcs(reinterpret_cast<const uint2*>(p));
+}
 __device__ __forceinline__ void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }
 __device__ __forceinline__ void store4(uint32_t* p, uint4 v) { *reinterpret_cast<uint4*>(p) = v; }
 __device__ __forceinline__ void store2(float* p, float2 v) { *reinterpret_cast<float2*>(p) = v; }
+__device__ __forceinline__ void store2(uint32_t* p, uint2 v) { *reinterpret_cast<uint2*>(p) = v; }
 
 // 16 bytes from global to shared memory past the registers, both aligned to 16; zeros when !valid (global is
 // not read then). Visible to the thread after its cp_async_wait, to others after a barrier that follows.
@@ -85,6 +90,14 @@ __device__ __forceinline__ uint16_t to_half(float x) {
   return r;
 }
 
+// The four numbers clamped to 0..255, as bytes of a word, `a` the lowest.
+__device__ __forceinline__ uint32_t pack_levels(int32_t a, int32_t b, int32_t c, int32_t d) {
+  uint32_t high, all;
+  asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, %3;" : "=r"(high) : "r"(d), "r"(c), "r"(0));
+  asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, %3;" : "=r"(all) : "r"(b), "r"(a), "r"(high));
+  return all;
+}
+
 // D = A · B + D by one whole warp; g = lane / 4, t = lane % 4. Fragments as PTX documents mma.sync:
 //   a[i]: row g + 8 (i & 1), column t + 4 (i >> 1)     b[i]: row t + 4 i, column g     d[i]: row g + 8 (i >>
 //   1), column 2 t + (i & 1)
@@ -103,6 +116,18 @@ __device__ __forceinline__ void mma_m16n8k16_bf16(float (&d)[4], const uint32_t 
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// The same with k = 32, A of signed and B of unsigned bytes, the lowest k in the lowest byte; exact, modulo
+// 2^32:
+//   a[i]: row g + 8 (i & 1), columns 4 t + 16 (i >> 1) and three more     b[i]: rows 4 t + 16 i and three
+//   more, column g
+__device__ __forceinline__ void mma_m16n8k32_s8u8(int32_t (&d)[4], const uint32_t (&a)[4],
+                                                  const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 

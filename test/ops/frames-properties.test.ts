@@ -138,7 +138,7 @@ const same = (a: ArrayBufferView, b: ArrayBufferView) =>
   Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength));
 const isYuv = (input: FrameInput): input is YuvInput => input.format === 'nv12' || input.format === 'i420';
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`random pictures equal the plain twin ${label}`, async (t) => {
     const next = random(2024);
     for (let round = 0; round < 150; round++) {

@@ -59,7 +59,7 @@ function yuvFrames(c: GoldenCase, offset: number): YuvInput[] {
   return list;
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden: Pillow's bytes and the float path ${label}`, async (t) => {
     let seen = 0;
     for (const c of loadGolden('image').filter((c) => c.config.kind === 'resize')) {

@@ -29,15 +29,22 @@ __forceinline__ uint4 load4(const uint32_t* p, CINEFUSE_SITE) {
   return aligned_load<uint4>(p, CINEFUSE_HERE);
 }
 __forceinline__ float2 load2(const float* p, CINEFUSE_SITE) { return aligned_load<float2>(p, CINEFUSE_HERE); }
+__forceinline__ uint2 load2(const uint32_t* p, CINEFUSE_SITE) {
+  return aligned_load<uint2>(p, CINEFUSE_HERE);
+}
 __forceinline__ float4 stream4(const float* p, CINEFUSE_SITE) {
   return aligned_load<float4>(p, CINEFUSE_HERE);
 }
 __forceinline__ uint4 stream4(const uint32_t* p, CINEFUSE_SITE) {
   return aligned_load<uint4>(p, CINEFUSE_HERE);
 }
+__forceinline__ uint2 stream2(const uint32_t* p, CINEFUSE_SITE) {
+  return aligned_load<uint2>(p, CINEFUSE_HERE);
+}
 __forceinline__ void store4(float* p, float4 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
 __forceinline__ void store4(uint32_t* p, uint4 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
 __forceinline__ void store2(float* p, float2 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
+__forceinline__ void store2(uint32_t* p, uint2 v, CINEFUSE_SITE) { aligned_store(p, v, CINEFUSE_HERE); }
 
 __forceinline__ void cp_async(void* shared, const void* global, bool valid, unsigned bytes,
                               emulator::Site site) {

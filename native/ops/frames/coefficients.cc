@@ -130,4 +130,27 @@ Coefficients make_coefficients(int64_t in, int64_t out, ResizeFilter filter, int
   return c;
 }
 
+FramePlan make_frame_plan(const FramesTransform& t, int32_t width, int32_t height) {
+  const FrameWindow w = frame_window(t, width, height, "image");
+  FramePlan p{};
+  p.y0 = std::max<int64_t>(0, -w.top);
+  p.y1 = std::min(w.h, w.resized_h - w.top);
+  p.x0 = std::max<int64_t>(0, -w.left);
+  p.x1 = std::min(w.w, w.resized_w - w.left);
+  p.h = make_coefficients(width, w.resized_w, t.filter, w.left + p.x0, p.x1 - p.x0, t.rounding);
+  p.v = make_coefficients(height, w.resized_h, t.filter, w.top + p.y0, p.y1 - p.y0, t.rounding);
+  return p;
+}
+
+Normalisation make_normalisation(const FramesTransform& t) {
+  Normalisation n{};
+  for (int c = 0; c < 3; ++c) {
+    const double scale = t.scale / t.std[c], shift = -t.mean[c] / t.std[c];
+    n.scale[c] = static_cast<float>(scale);
+    n.shift[c] = static_cast<float>(shift);
+    for (int i = 0; i < 256; ++i) n.levels[c][i] = static_cast<float>(i * scale + shift);
+  }
+  return n;
+}
+
 }  // namespace cinefuse

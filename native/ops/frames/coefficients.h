@@ -31,4 +31,18 @@ struct Coefficients {
 Coefficients make_coefficients(int64_t in, int64_t out, ResizeFilter filter, int64_t from, int64_t n,
                                Rounding rounding);
 
+// What pictures of one size share.
+struct FramePlan {
+  int64_t y0, y1, x0, x1;  // the part of the output that shows the picture; beyond it is padding
+  Coefficients h, v;
+};
+FramePlan make_frame_plan(const FramesTransform& transform, int32_t width, int32_t height);
+
+// y = scale * level + shift of each channel, and y of the 256 levels, made in float64.
+struct Normalisation {
+  float scale[3], shift[3];
+  float levels[3][256];
+};
+Normalisation make_normalisation(const FramesTransform& transform);
+
 }  // namespace cinefuse

@@ -6,6 +6,7 @@
 namespace cinefuse {
 
 void frames_cpu(const FramesParams& params, const Exec& exec);
+void frames_device(const FramesParams& params, const Exec& exec);
 
 namespace {
 
@@ -143,6 +144,8 @@ void frames_check(FramesParams& p) {
   }
 }
 
-void frames(const FramesParams& params, const Exec& exec) { frames_cpu(params, exec); }
+void frames(const FramesParams& params, const Exec& exec) {
+  exec.backend == Backend::kCpu ? frames_cpu(params, exec) : frames_device(params, exec);
+}
 
 }  // namespace cinefuse

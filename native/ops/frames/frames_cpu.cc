@@ -12,10 +12,7 @@
 namespace cinefuse {
 namespace {
 
-// What pictures of one size share.
-struct Plan {
-  int64_t y0, y1, x0, x1;  // the part of the output that shows the picture; beyond it is padding
-  Coefficients h, v;
+struct Plan : FramePlan {
   bool two_at_most;  // every input row counts for two output rows at most
 };
 
@@ -31,26 +28,17 @@ bool two_at_most(const Coefficients& c) {
 }
 
 Plan make_plan(const FramesTransform& t, int32_t width, int32_t height) {
-  const FrameWindow w = frame_window(t, width, height, "image");
-  Plan p{};
-  p.y0 = std::max<int64_t>(0, -w.top);
-  p.y1 = std::min(w.h, w.resized_h - w.top);
-  p.x0 = std::max<int64_t>(0, -w.left);
-  p.x1 = std::min(w.w, w.resized_w - w.left);
-  p.h = make_coefficients(width, w.resized_w, t.filter, w.left + p.x0, p.x1 - p.x0, t.rounding);
-  p.v = make_coefficients(height, w.resized_h, t.filter, w.top + p.y0, p.y1 - p.y0, t.rounding);
+  Plan p{make_frame_plan(t, width, height), false};
   p.two_at_most = t.rounding == Rounding::kFloat && two_at_most(p.v);
   return p;
 }
 
 // One picture's place in the output, and what is written there.
-struct Target {
+struct Target : Normalisation {
   FramesOutput kind;
   int64_t h, w;
   uint8_t* out;
   const FramesSimd* simd;
-  float scale[3], shift[3];  // of values in 0..255
-  float levels[3][256];      // the same of the 256 levels, made in float64
   uint16_t half_levels[3][256];
 
   template <class T>
@@ -91,19 +79,13 @@ struct Target {
 
 Target make_target(const FramesParams& p, const FramesSimd& simd) {
   Target t{};
+  static_cast<Normalisation&>(t) = make_normalisation(p.transform);
   t.kind = p.output;
   t.h = p.h;
   t.w = p.w;
   t.out = static_cast<uint8_t*>(p.out);
   t.simd = &simd;
-  for (int c = 0; c < 3; ++c) {
-    const double scale = p.transform.scale / p.transform.std[c],
-                 shift = -p.transform.mean[c] / p.transform.std[c];
-    t.scale[c] = static_cast<float>(scale);
-    t.shift[c] = static_cast<float>(shift);
-    for (int i = 0; i < 256; ++i) t.levels[c][i] = static_cast<float>(i * scale + shift);
-    simd.to_half(256, t.levels[c], t.half_levels[c]);
-  }
+  for (int c = 0; c < 3; ++c) simd.to_half(256, t.levels[c], t.half_levels[c]);
   return t;
 }
 

@@ -18,6 +18,8 @@
 
 namespace cinefuse::gpu {
 
+constexpr int kFusionThreads = 256;  // of a block of either kernel
+constexpr int kFusionWarps = kFusionThreads / 32;
 constexpr int kFusionModes = 4;
 constexpr int kFusionRoles = 4;  // f, s, and two r
 
@@ -97,6 +99,33 @@ __device__ __forceinline__ float fusion_value(const FusionRole& role, int64_t ro
   if (role.present && role.present[row * role.present_stride] == 0) return 0.f;
   return role.h[row * role.ld + i];
 }
+
+// Where a warp stands in a window: its step, and that step's indices of s, f's chunk and r.
+struct FusionWalk {
+  int left;  // steps from here to the window's end
+  int s, chunk, r;
+  bool new_chunk, new_r;
+
+  __device__ __forceinline__ FusionWalk(const FusionWindow& w, int step)
+      : left(w.steps - step), new_chunk(true), new_r(true) {
+    s = step % w.s_count;
+    chunk = step / w.s_count % w.chunks;
+    r = step / w.s_count / w.chunks;
+  }
+  __device__ __forceinline__ void advance(const FusionWindow& w, int steps) {
+    left -= steps;
+    s += steps;
+    while (s >= w.s_count) {
+      s -= w.s_count;
+      new_chunk = true;
+      if (++chunk == w.chunks) {
+        chunk = 0;
+        ++r;
+        new_r = true;
+      }
+    }
+  }
+};
 
 // What the kernels of a tensor fusion are told.
 struct FusionArgs {

@@ -9,8 +9,6 @@
 
 namespace cinefuse::gpu {
 
-constexpr int kFusionThreads = 256;
-constexpr int kFusionWarps = kFusionThreads / 32;
 constexpr int kFusionUnits = 4;  // of 16 columns, that a warp has sums of
 
 enum class FusionMath { k3xTf32, kTf32, kBf16 };
@@ -63,33 +61,6 @@ __device__ __forceinline__ void fusion_load(const FusionRole& role, int64_t row0
     }
   }
 }
-
-// Where a warp stands in a window: its step, and that step's indices of s, f's chunk and r.
-struct FusionWalk {
-  int left;  // steps from here to the window's end
-  int s, chunk, r;
-  bool new_chunk, new_r;
-
-  __device__ __forceinline__ FusionWalk(const FusionWindow& w, int step)
-      : left(w.steps - step), new_chunk(true), new_r(true) {
-    s = step % w.s_count;
-    chunk = step / w.s_count % w.chunks;
-    r = step / w.s_count / w.chunks;
-  }
-  __device__ __forceinline__ void advance(const FusionWindow& w, int steps) {
-    left -= steps;
-    s += steps;
-    while (s >= w.s_count) {
-      s -= w.s_count;
-      new_chunk = true;
-      if (++chunk == w.chunks) {
-        chunk = 0;
-        ++r;
-        new_r = true;
-      }
-    }
-  }
-};
 
 // 2^-11 of a number is half a unit of its last bit in TF32 or more, up to twice that: with 0.72 of it added,
 // cutting off rounds, without a bias and to within 0.64 units; what TF32 holds stays as it is. Done to h_r,

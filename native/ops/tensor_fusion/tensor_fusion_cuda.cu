@@ -2,6 +2,7 @@
 
 #include "../../cuda/operators.h"
 #include "fusion_sum.cuh"
+#include "fusion_thin.cuh"
 #include "fusion_tile.cuh"
 #include "tensor_fusion_cuda.cuh"
 #include "tensor_fusion_device.h"
@@ -126,6 +127,27 @@ namespace {
 
 constexpr int64_t kMostSums = int64_t{16} << 20;  // floats of partial sums: more rows go in several launches
 
+constexpr int kMostThinRows = 8;
+
+template <int ROWS, bool HALF>
+void launch_thin(Call& call, const FusionArgs& p, int64_t blocks) {
+  int values = 0;
+  for (const FusionSegment& g : p.order.segment) values = std::max(values, g.s_tile + g.f_tile);
+  const int words = std::max(kFusionWarps * kThinAhead * p.units * 128 + values * ROWS,
+                             kFusionWarps * kThinUnits * 2 * ROWS * 8);
+  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(p.splits));
+  CINEFUSE_LAUNCH(call.stream(), (tensor_fusion_thin_kernel<ROWS, HALF>), grid, kFusionThreads,
+                  sizeof(float) * static_cast<size_t>(words), p);
+}
+
+template <bool HALF>
+void launch_thin(Call& call, const FusionArgs& p, int64_t blocks) {
+  if (p.rows == 1) return launch_thin<1, HALF>(call, p, blocks);
+  if (p.rows == 2) return launch_thin<2, HALF>(call, p, blocks);
+  if (p.rows <= 4) return launch_thin<4, HALF>(call, p, blocks);
+  launch_thin<8, HALF>(call, p, blocks);
+}
+
 // How the rows of a launch are shared out.
 struct FusionPlan {
   int row_tiles_a_warp, warps_down, ring, splits;
@@ -233,13 +255,14 @@ void tensor_fusion_rows(Call& call, const TensorFusionWeights& w, int64_t rows, 
     set_roles(p, from, ldh, w.d_, w.modes_, there);
     p.slice = int64_t{p.rows} * p.columns;
 
-    const FusionPlan plan = make_plan(p, math, call.device());
-    const int height = plan.warps_down * plan.row_tiles_a_warp * 16;
+    const bool thin = p.rows <= kMostThinRows;
+    const FusionPlan plan = thin ? FusionPlan{} : make_plan(p, math, call.device());
     p.warps_down = plan.warps_down;
     p.ring = plan.ring;
-    p.row_tiles = static_cast<int32_t>(blocks_of(p.rows, height));
+    p.row_tiles =
+        thin ? 1 : static_cast<int32_t>(blocks_of(p.rows, plan.warps_down * plan.row_tiles_a_warp * 16));
     const int64_t blocks = int64_t{p.row_tiles} * w.column_tiles_;
-    const int blocks_an_sm = plan.row_tiles_a_warp == 1 ? 2 : 1;
+    const int blocks_an_sm = (thin ? p.rows <= 4 : plan.row_tiles_a_warp == 1) ? 2 : 1;
     p.splits = best_splits(blocks, p.order.all_stages(),
                            int64_t{blocks_an_sm} * call.device().multiprocessors(), 0.01);
     if (sums_taken < p.splits * p.slice) {
@@ -247,9 +270,15 @@ void tensor_fusion_rows(Call& call, const TensorFusionWeights& w, int64_t rows, 
       sums = call.scratch<float>(sums_taken);
     }
     p.sums = sums;
-    if (math == FusionMath::k3xTf32) launch_tile<FusionMath::k3xTf32>(call, p, plan, blocks);
-    if (math == FusionMath::kTf32) launch_tile<FusionMath::kTf32>(call, p, plan, blocks);
-    if (math == FusionMath::kBf16) launch_tile<FusionMath::kBf16>(call, p, plan, blocks);
+    if (thin) {
+      half ? launch_thin<true>(call, p, blocks) : launch_thin<false>(call, p, blocks);
+    } else if (math == FusionMath::k3xTf32) {
+      launch_tile<FusionMath::k3xTf32>(call, p, plan, blocks);
+    } else if (math == FusionMath::kTf32) {
+      launch_tile<FusionMath::kTf32>(call, p, plan, blocks);
+    } else {
+      launch_tile<FusionMath::kBf16>(call, p, plan, blocks);
+    }
 
     FusionSumArgs sum{};
     sum.plain = p;

@@ -64,14 +64,21 @@ export interface Module {
   variables: Map<string, Variable>;
 }
 
-/** Bytes of a fundamental type: .f32, b64, v2 types not included. */
+const WIDTHS = new Map<string, number>([
+  ['pred', 1],
+  ['f16x2', 4],
+  ['bf16x2', 4],
+  ['tf32', 4],
+  ['bf16', 2],
+  ...['b', 's', 'u', 'f'].flatMap((kind) =>
+    [8, 16, 32, 64, 128].map((bits): [string, number] => [`${kind}${bits}`, bits / 8]),
+  ),
+]);
+/** Bytes of a fundamental type. */
 export function widthOf(type: string): number {
-  if (type === 'pred') return 1;
-  if (type === 'f16x2' || type === 'bf16x2' || type === 'tf32') return 4;
-  if (type === 'bf16') return 2;
-  const bits = /^[bsuf](8|16|32|64|128)$/.exec(type)?.[1];
-  if (!bits) throw new Error(`a type of unknown width, .${type}`);
-  return Number(bits) / 8;
+  const width = WIDTHS.get(type);
+  if (width === undefined) throw new Error(`a type of unknown width, .${type}`);
+  return width;
 }
 
 function withoutComments(text: string): string {
@@ -123,6 +130,7 @@ function integer(text: string): bigint {
 
 /** At commas outside brackets. */
 function split(text: string, at = ','): string[] {
+  if (!text.includes(at)) return text === '' ? [] : [text.trim()];
   const parts: string[] = [];
   let depth = 0;
   let from = 0;
@@ -143,6 +151,7 @@ function split(text: string, at = ','): string[] {
 class Scope {
   private readonly names = new Map<string, string>();
   private readonly families = new Map<string, [string, number]>();
+  private readonly found = new Map<string, Operand>();
 
   constructor(
     private readonly outer: Scope | undefined,
@@ -161,11 +170,17 @@ class Scope {
   }
 
   find(name: string): Operand | undefined {
-    const [, stem, digits] = /^(.*?)(\d*)$/.exec(name)!;
-    const family = this.families.get(stem!);
-    const type = this.names.get(name) ?? (family && Number(digits) < family[1] ? family[0] : undefined);
-    if (type) return { kind: 'register', name: name + this.suffix, type };
-    return this.outer?.find(name);
+    const known = this.found.get(name);
+    if (known) return known;
+    let stem = name.length;
+    while (stem > 0 && name.charCodeAt(stem - 1) >= 48 && name.charCodeAt(stem - 1) <= 57) stem--;
+    const family = this.families.get(name.slice(0, stem));
+    const member = family && Number(name.slice(stem)) < family[1] ? family[0] : undefined;
+    const type = this.names.get(name) ?? member;
+    if (!type) return this.outer?.find(name);
+    const register: Operand = { kind: 'register', name: name + this.suffix, type };
+    this.found.set(name, register);
+    return register;
   }
 }
 
@@ -188,14 +203,14 @@ function parseOperand(text: string, scope: Scope, line: number): Operand {
       offset: m[2] ? Number(integer(m[2])) : 0,
     };
   }
+  const register = scope.find(text);
+  if (register) return register;
   const pair = split(text, '|');
   if (pair.length === 2)
     return {
       kind: 'pair',
       items: [parseOperand(pair[0]!, scope, line), parseOperand(pair[1]!, scope, line)],
     };
-  const register = scope.find(text);
-  if (register) return register;
   if (text === 'WARP_SZ') return { kind: 'integer', value: 32n };
   if (/^-?(0x[\da-fA-F]+|\d+)U?$/.test(text)) return { kind: 'integer', value: integer(text) };
   const single = /^0[fF]([\da-fA-F]{8})$/.exec(text);
@@ -229,6 +244,8 @@ function parseInstruction(text: string, scope: Scope, line: number): Instruction
   return instruction;
 }
 
+const LABEL = /([\w$%]+)\s*:(?!:)/y;
+
 function parseBody(body: string, firstLine: number, kernel: Kernel) {
   let scope = new Scope(undefined, '');
   const outer: Scope[] = [];
@@ -247,7 +264,8 @@ function parseBody(body: string, firstLine: number, kernel: Kernel) {
       scope = outer.pop()!;
       i++;
     } else {
-      const label = /^([\w$%]+)\s*:(?!:)/.exec(body.slice(i, i + 1000));
+      LABEL.lastIndex = i;
+      const label = LABEL.exec(body);
       const end = label ? i + label[0].length : body.indexOf(';', i);
       if (end < 0) throw new PtxError(line, 'a statement without its end');
       const text = body.slice(i, end).trim();
@@ -277,7 +295,12 @@ function parseStatement(text: string, scope: Scope, line: number, kernel: Kernel
 /** @throws PtxError  naming the line that is not understood */
 export function parseModule(source: string): Module {
   const text = withoutComments(source);
-  const lineAt = (offset: number) => text.slice(0, offset).split('\n').length;
+  let [counted, lines] = [0, 1];
+  /** Offsets grow from call to call. */
+  const lineAt = (offset: number) => {
+    for (; counted < offset; counted++) if (text.charCodeAt(counted) === 10) lines++;
+    return lines;
+  };
   const module: Module = { kernels: new Map(), variables: new Map() };
   const item =
     /(?:^|\n)[ \t]*((?:\.(?:visible|weak|extern|common)\s+)*)\.(entry|func|shared|global|const)\b/g;

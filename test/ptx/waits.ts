@@ -18,18 +18,20 @@ const all = (operand: Operand, type: string) =>
   (operand.kind === 'vector' ? operand.items : [operand]).map((item) => ({ operand: item, type }));
 const WHOLE: Operand = { kind: 'integer', value: 0xffffffffn };
 const NONE: Operand = { kind: 'none' };
-const known = new WeakMap<Instruction, Collective | null>();
+const WAITING = new Set(['bar', 'barrier', 'shfl', 'vote', 'match', 'redux', 'mma']);
+const known = new WeakMap<Instruction, Collective>();
 
 /** undefined for an instruction that does not wait. */
 export function collectiveOf(i: Instruction): Collective | undefined {
+  if (!WAITING.has(i.op[0]!)) return undefined;
   const found = known.get(i);
-  if (found !== undefined) return found ?? undefined;
+  if (found) return found;
   const made = describe(i);
-  known.set(i, made ?? null);
+  known.set(i, made);
   return made;
 }
 
-function describe(i: Instruction): Collective | undefined {
+function describe(i: Instruction): Collective {
   const { op, operands } = i;
   const [a, b, c, d, e] = operands as [Operand, Operand, Operand, Operand, Operand];
   const make = (
@@ -79,7 +81,7 @@ function describe(i: Instruction): Collective | undefined {
       );
     }
     default:
-      return undefined;
+      throw new PtxError(i.line, `an unknown instruction: ${i.text}`);
   }
 }
 

@@ -144,17 +144,17 @@ const atomic: Translator = (e, i) => {
 const copy: Translator = (e, i) => {
   const { code } = e;
   if (i.op.includes('commit_group')) {
-    code.get(0);
     e.call('copyCommit');
     return;
   }
-  if (i.op.includes('wait_group') || i.op.includes('wait_all')) {
-    code.get(0);
-    if (i.op.includes('wait_all')) {
-      // all, the open group with them
-      e.call('copyCommit').code.get(0).i32(0);
-    } else e.read(i.operands[0]!, 'u32');
+  if (i.op.includes('wait_all')) {
+    e.call('copyCommit'); // the open group too
+    code.i32(0);
     e.call('copyWait');
+    return;
+  }
+  if (i.op.includes('wait_group')) {
+    e.read(i.operands[0]!, 'u32').call('copyWait');
     return;
   }
   const [to, from, size, sourceSize] = i.operands as [Operand, Operand, Operand, Operand | undefined];
@@ -169,7 +169,7 @@ const copy: Translator = (e, i) => {
   code.i32(0).set(source).get(n).if();
   address(e, from, 'global', bytes);
   code.set(source).op('end');
-  code.get(0).get(target).get(source).i32(bytes).get(n);
+  code.get(target).get(source).i32(bytes).get(n);
   e.call('copyAsync');
 };
 

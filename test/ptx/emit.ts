@@ -36,9 +36,9 @@ export const HOST: Import[] = [
   { name: 'toTf32', parameters: ['f32', 'i32'], result: 'i32' },
   { name: 'permute', parameters: ['i32', 'i32', 'i32', 'i32'], result: 'i32' },
   { name: 'reverse', parameters: ['i32'], result: 'i32' },
-  { name: 'copyAsync', parameters: ['i32', 'i32', 'i32', 'i32', 'i32'] },
-  { name: 'copyCommit', parameters: ['i32'] },
-  { name: 'copyWait', parameters: ['i32', 'i32'] },
+  { name: 'copyAsync', parameters: ['i32', 'i32', 'i32', 'i32'] },
+  { name: 'copyCommit', parameters: [] },
+  { name: 'copyWait', parameters: ['i32'] },
 ];
 
 /** One place of the PTX that can fail or wait, for messages. */

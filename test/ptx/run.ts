@@ -140,7 +140,7 @@ class Run {
         this.open();
         this.copies.get(this.frame)!.push([]);
       },
-      copyWait: (_frame: number, left: number) => this.waitForCopies(left),
+      copyWait: (left: number) => this.waitForCopies(left),
     };
   }
 

@@ -52,7 +52,6 @@ const rowsOf = (batch: number) => Array.from({ length: batch }, (_, i) => (i * 5
 for (const { label, exec } of devices) {
   test.serial(`few rows, and so many that products go through the matrix units ${label}`, async (t) => {
     for (const c of CASES) {
-      if (specOf(c).fusion.kind === 'tensor') continue; // not yet
       using network = FusionNetwork.create(specOf(c), weightsOf(c));
       for (const batch of [1, 2, 4, 5, 8, 9, 63, 64, 65, 130]) {
         const inputs = inputsOf(c, rowsOf(batch));

@@ -95,6 +95,7 @@ test.serial('the default bundle on emulated kernels forecasts what it does on th
 for (const fusion of [
   { kind: 'concat' },
   { kind: 'hybrid' },
+  { kind: 'tensor', out: 8, activation: 'relu' },
   { kind: 'low-rank', rank: 3, out: 8, activation: 'tanh' },
   { kind: 'attention', form: 'tanh' },
 ] as Fusion[]) {

@@ -3,6 +3,7 @@
 #include "../../cuda/operators.h"
 #include "../../cuda/plans.h"
 #include "../low_rank_fusion/low_rank_fusion_cuda.cuh"
+#include "../tensor_fusion/tensor_fusion_cuda.cuh"
 #include "fusion_network_device.h"
 #include "network_fuse.cuh"
 #include "network_inputs.cuh"
@@ -38,6 +39,7 @@ struct NetworkObject final : Object {
   NetworkStack stack;
   Array<float> logits, attention_w;
   DeviceLayer attention;  // over modalities; by features where there is no attention_w
+  TensorFusionWeights tensor;
   LowRankFusionWeights low_rank;
   mutable PlanCache plans;
 
@@ -97,6 +99,10 @@ static std::unique_ptr<NetworkObject> network_create(Call& call,
     n->attention = DeviceLayer(call, d.fused, d.attention_k, features ? 0 : kTanh, d.attention_W,
                                features ? nullptr : d.attention_b, nullptr, nullptr);
     n->attention_w = Array<float>(call, d.attention_w, d.attention_k);
+  }
+  if (d.tensor) {
+    const cinefuse_tensor_fusion_description& t = *d.tensor;
+    n->tensor = TensorFusionWeights(call, t.modes, t.d, t.out, t.weight, t.bias, t.activation, t.slope);
   }
   if (d.low_rank) n->low_rank = LowRankFusionWeights(call, *d.low_rank);
   return n;
@@ -163,14 +169,13 @@ class Run {
         stacks({{&n_.stack, fused, n_.fused, d_.heads.get()}});
         break;
       }
+      case kTensor:
       case kLowRank: {
         float* const fused = scratch(rows_ * n_.fused);
         multiply(fused);
         stacks({{&n_.stack, fused, n_.fused, d_.heads.get()}});
         break;
       }
-      default:
-        throw Failure(CINEFUSE_FAILED, text("A fusion network of kind %d has no kernels", n_.kind));
     }
   }
 
@@ -307,7 +312,11 @@ class Run {
       h[m] = z_[m].x;
       ldh[m] = z_[m].ld;
     }
-    low_rank_fusion_rows(call_, n_.low_rank, rows_, h, ldh, network_.present, fused);
+    if (n_.kind == kTensor) {
+      tensor_fusion_rows(call_, n_.tensor, rows_, h, ldh, network_.present, fused);
+    } else {
+      low_rank_fusion_rows(call_, n_.low_rank, rows_, h, ldh, network_.present, fused);
+    }
   }
 
   // h as vectors of the same width, those of a row one after the other.

@@ -30,6 +30,11 @@ class Description {
       all.attention_w = data_or_null(network.attention.w);
       all.attention_k = network.attention.k;
     }
+    if (network.kind == FusionKind::kTensor) {
+      matrices_.emplace_back();
+      tensor_fusion_describe(network.tensor, matrices_.back(), tensor_);
+      all.tensor = &tensor_;
+    }
     if (network.kind == FusionKind::kLowRank) {
       low_rank_fusion_describe(network.low_rank, matrices_, low_rank_);
       all.low_rank = &low_rank_;
@@ -92,6 +97,7 @@ class Description {
   std::vector<cinefuse_network_modality> modalities_;
   std::deque<std::vector<float>> matrices_;
   std::deque<std::vector<cinefuse_network_layer>> layers_;
+  cinefuse_tensor_fusion_description tensor_{};
   cinefuse_low_rank_fusion_description low_rank_{};
 };
 

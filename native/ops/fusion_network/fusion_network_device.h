@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "../low_rank_fusion/low_rank_fusion_device.h"
+#include "../tensor_fusion/tensor_fusion_device.h"
 
 struct cinefuse_network_layer {
   int64_t in, out;
@@ -49,6 +50,7 @@ struct cinefuse_fusion_network_description {
   const float* attention_w;
   int64_t attention_k;
   // Where that is the kind, else null.
+  const cinefuse_tensor_fusion_description* tensor;
   const cinefuse_low_rank_fusion_description* low_rank;
 };
 

@@ -16,6 +16,8 @@
 #include "../activation/activation.h"
 #include "fusion_inputs.h"
 
+struct cinefuse_tensor_fusion_description;
+
 namespace cinefuse {
 
 constexpr int kMostTensorModes = 4;
@@ -45,6 +47,9 @@ struct TensorFusion {
 void tensor_fusion_check(const TensorFusionParams& params, size_t weight_size, int64_t bias_size);
 TensorFusion tensor_fusion_prepare(const TensorFusionParams& params, const Exec& exec);
 void tensor_fusion(const TensorFusion& layer, const FusionInputs& inputs, float* y, const Exec& exec);
+// What the CUDA library is told of a layer, for networks that have one; it points into `weight`.
+void tensor_fusion_describe(const TensorFusion& layer, std::vector<float>& weight,
+                            cinefuse_tensor_fusion_description& description);
 
 // z itself, (rows, Π(d_m+1)). The check throws ERR_SHAPE for one past kMostFusionBytes.
 void outer_product_check(const FusionDims& dims, int64_t rows);

@@ -5,14 +5,19 @@
 namespace cinefuse::gpu {
 
 extern const Operator kActivationOperator;
+extern const Operator kAdditiveAttentionOperator;
+extern const Operator kCrossAttentionOperator;
 extern const Operator kFramesOperator;
 extern const Operator kFusionNetworkOperator;
 extern const Operator kLayerNormOperator;
 extern const Operator kLinearOperator;
 extern const Operator kLowRankFusionOperator;
 extern const Operator kMelOperator;
+extern const Operator kModalityAttentionOperator;
 extern const Operator kOuterProductOperator;
 extern const Operator kPowerToDbOperator;
+extern const Operator kSpatialAttentionOperator;
+extern const Operator kTemporalAttentionOperator;
 extern const Operator kTensorFusionOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
@@ -22,11 +27,11 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kTensorFusionOperator,   // CINEFUSE_TENSOR_FUSION
     &kOuterProductOperator,   // CINEFUSE_OUTER_PRODUCT
     &kLowRankFusionOperator,  // CINEFUSE_LOW_RANK_FUSION
-    nullptr,                  // CINEFUSE_MODALITY_ATTENTION
-    nullptr,                  // CINEFUSE_TEMPORAL_ATTENTION
-    nullptr,                  // CINEFUSE_ADDITIVE_ATTENTION
-    nullptr,                  // CINEFUSE_SPATIAL_ATTENTION
-    nullptr,                  // CINEFUSE_CROSS_ATTENTION
+    &kModalityAttentionOperator,  // CINEFUSE_MODALITY_ATTENTION
+    &kTemporalAttentionOperator,  // CINEFUSE_TEMPORAL_ATTENTION
+    &kAdditiveAttentionOperator,  // CINEFUSE_ADDITIVE_ATTENTION
+    &kSpatialAttentionOperator,  // CINEFUSE_SPATIAL_ATTENTION
+    &kCrossAttentionOperator,  // CINEFUSE_CROSS_ATTENTION
     &kMelOperator,            // CINEFUSE_MEL
     &kPowerToDbOperator,      // CINEFUSE_POWER_TO_DB
     &kFramesOperator,         // CINEFUSE_FRAMES

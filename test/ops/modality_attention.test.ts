@@ -62,7 +62,7 @@ function oracle(h: Float32Array, mask: ArrayLike<number>, d: number, weights: Mo
   return { c, alpha };
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden modality attention ${label}`, async (t) => {
     let seen = 0;
     for (const g of loadGolden('attention')) {
@@ -87,11 +87,11 @@ for (const { label, exec } of ways({ devices: false })) {
 
   test(`random shapes and masks against float64; weights sum to 1 over the present ${label}`, async (t) => {
     const next = random(5);
-    for (let round = 0; round < 24; round++) {
+    for (let round = 0; round < 26; round++) {
       const form = round % 2 ? 'feature' : 'tanh';
       const batch = 1 + Math.floor(next() * 20);
-      const modalities = 1 + Math.floor(next() * 6);
-      const features = [1, 3, 7, 16, 17, 33, 48, 65, 130][Math.floor(next() * 9)]!;
+      const modalities = round === 20 ? 11 : round === 21 ? 64 : 1 + Math.floor(next() * 8);
+      const features = [1, 3, 7, 16, 17, 32, 33, 48, 64, 65, 130][Math.floor(next() * 11)]!;
       const k = 1 + Math.floor(next() * 40);
       const h = randomF32(batch * modalities * features, round);
       const w = weights(form, features, k, 100 + round);
@@ -122,7 +122,7 @@ for (const { label, exec } of ways({ devices: false })) {
     }
   });
 
-  test(`a batch equals its rows alone, bit for bit; order of modalities does not matter ${label}`, async (t) => {
+  test(`a batch equals its rows alone, on the CPU bit for bit; order of modalities does not matter ${label}`, async (t) => {
     const [batch, modalities, features] = [70, 4, 37];
     for (const form of ['feature', 'tanh'] as const) {
       const h = randomF32(batch * modalities * features, 3);
@@ -137,7 +137,9 @@ for (const { label, exec } of ways({ devices: false })) {
           w,
           exec,
         );
-        t.deepEqual(alone.c, whole.c.slice(r * features, (r + 1) * features));
+        const expected = whole.c.slice(r * features, (r + 1) * features);
+        if (exec.backend === 'cpu') t.deepEqual(alone.c, expected);
+        else t.true(alone.c.every((v, i) => Math.abs(v - expected[i]!) < 1e-5));
       }
       const turned = new Float32Array(h.length);
       const turnedMask = new Uint8Array(mask.length);

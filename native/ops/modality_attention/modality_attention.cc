@@ -4,6 +4,8 @@ namespace cinefuse {
 
 void modality_attention_cpu(const ModalityAttention& layer, const ModalityAttentionParams& params,
                             const Exec& exec);
+void modality_attention_device(const ModalityAttention& layer, const ModalityAttentionParams& params,
+                               const Exec& exec);
 
 namespace {
 
@@ -53,7 +55,8 @@ void modality_attention_check_rows(const ModalityAttention& layer, const Modalit
 
 void modality_attention(const ModalityAttention& layer, const ModalityAttentionParams& params,
                         const Exec& exec) {
-  modality_attention_cpu(layer, params, exec);
+  const auto twin = exec.backend == Backend::kCpu ? modality_attention_cpu : modality_attention_device;
+  twin(layer, params, exec);
 }
 
 }  // namespace cinefuse

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "../../core/device.h"
 #include "../../core/exec.h"
 #include "../../core/gemm/gemm.h"
 
@@ -33,6 +34,7 @@ struct ModalityAttention {
   int64_t d = 0, k = 0;
   PackedMatrix W;
   std::vector<float> b, w;
+  DeviceTwins twins;
 };
 
 struct ModalityAttentionParams {

@@ -36,6 +36,10 @@ void temporal_cpu(const TemporalParams& params, const Exec& exec);
 void additive_cpu(const AdditiveAttention& layer, const AdditiveParams& params, const Exec& exec);
 void spatial_cpu(const SpatialParams& params, const Exec& exec);
 void cross_cpu(const CrossAttention& layer, const CrossParams& params, const Exec& exec);
+void temporal_device(const TemporalParams& params, const Exec& exec);
+void additive_device(const AdditiveAttention& layer, const AdditiveParams& params, const Exec& exec);
+void spatial_device(const SpatialParams& params, const Exec& exec);
+void cross_device(const CrossAttention& layer, const CrossParams& params, const Exec& exec);
 
 void temporal_check(const TemporalParams& p, size_t q, size_t keys, size_t values, size_t lengths) {
   require_size(p.batch, 0, "batch");
@@ -135,13 +139,17 @@ void cross_check_rows(const CrossAttention& layer, const CrossParams& p, size_t 
   if (p.present) require_length(present, p.batch * p.keys, "present", "(batch, keys)");
 }
 
-void temporal(const TemporalParams& params, const Exec& exec) { temporal_cpu(params, exec); }
-void additive(const AdditiveAttention& layer, const AdditiveParams& params, const Exec& exec) {
-  additive_cpu(layer, params, exec);
+void temporal(const TemporalParams& params, const Exec& exec) {
+  exec.backend == Backend::kCpu ? temporal_cpu(params, exec) : temporal_device(params, exec);
 }
-void spatial(const SpatialParams& params, const Exec& exec) { spatial_cpu(params, exec); }
+void additive(const AdditiveAttention& layer, const AdditiveParams& params, const Exec& exec) {
+  exec.backend == Backend::kCpu ? additive_cpu(layer, params, exec) : additive_device(layer, params, exec);
+}
+void spatial(const SpatialParams& params, const Exec& exec) {
+  exec.backend == Backend::kCpu ? spatial_cpu(params, exec) : spatial_device(params, exec);
+}
 void cross(const CrossAttention& layer, const CrossParams& params, const Exec& exec) {
-  cross_cpu(layer, params, exec);
+  exec.backend == Backend::kCpu ? cross_cpu(layer, params, exec) : cross_device(layer, params, exec);
 }
 
 }  // namespace cinefuse

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "../../core/device.h"
 #include "../../core/exec.h"
 #include "../../core/gemm/gemm.h"
 
@@ -43,6 +44,7 @@ struct AdditiveAttention {
   int64_t d = 0, k = 0;
   PackedMatrix W;
   std::vector<float> b, w;
+  DeviceTwins twins;
 };
 
 // x (batch, steps, d) -> c (batch, d), alpha (batch, steps)
@@ -91,6 +93,7 @@ struct CrossAttention {
   int64_t width = 0, context_width = 0, heads = 0, ff = 0;
   PackedMatrix Wq, Wkv, Wo, W1, W2;  // Wkv: the columns of K, then those of V
   std::vector<float> bq, bkv, bo, b1, b2, gain1, shift1, gain2, shift2;
+  DeviceTwins twins;
   size_t bytes() const { return Wq.bytes() + Wkv.bytes() + Wo.bytes() + W1.bytes() + W2.bytes(); }
 };
 

@@ -11,10 +11,27 @@ constexpr int kRowsAStep = 16;  // of the picture, converted and passed horizont
 // Bytes from column to column of the rows remembered: lanes (g, t) of a warp read from different banks.
 constexpr int kRememberedPitch = kFramesByteRows + 32;
 
+// What a lane has of a product: of each channel four sums, modulo 2^32.
 struct ByteSums {
-  int32_t d[3][3][4];  // of a channel, of a part of the weights
+  uint32_t of[3][4];
 
   __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int c = 0; c < 3; ++c)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) of[c][i] = 0;
+  }
+  // In units of a level, neither clamped nor packed.
+  __device__ __forceinline__ int32_t level(int c, int i) const {
+    return static_cast<int32_t>(of[c][i] + (1u << 21)) >> 22;
+  }
+};
+
+// Steps of a band while they last, then their sums added to those there are.
+struct ByteProduct {
+  int32_t d[3][3][4];  // of a channel, of a part of the weights
+
+  __device__ __forceinline__ ByteProduct() {
 #pragma unroll
     for (int c = 0; c < 3; ++c)
 #pragma unroll
@@ -22,14 +39,8 @@ struct ByteSums {
 #pragma unroll
         for (int i = 0; i < 4; ++i) d[c][part][i] = 0;
   }
-  // The sum in units of a level, neither clamped nor packed.
-  __device__ __forceinline__ int32_t level(int c, int i) const {
-    const uint32_t sum = static_cast<uint32_t>(d[c][0][i]) + (static_cast<uint32_t>(d[c][1][i]) << 8) +
-                         (static_cast<uint32_t>(d[c][2][i]) << 16);
-    return static_cast<int32_t>(sum + (1u << 21)) >> 22;
-  }
-  // One step of a band: 8 bytes of each channel, `apart` bytes from channel to channel, times its weights.
-  __device__ __forceinline__ void add(const uint32_t* weights, const uint8_t* bytes, int32_t apart) {
+  // One step: 8 bytes of each channel, `apart` bytes from channel to channel, times its weights.
+  __device__ __forceinline__ void step(const uint32_t* weights, const uint8_t* bytes, int32_t apart) {
     uint32_t a[3][4];
 #pragma unroll
     for (int part = 0; part < 3; ++part) {
@@ -46,6 +57,15 @@ struct ByteSums {
 #pragma unroll
       for (int part = 0; part < 3; ++part) mma_m16n8k32_s8u8(d[c][part], a[part], b);
     }
+  }
+  __device__ __forceinline__ void add_to(ByteSums& sums) const {
+#pragma unroll
+    for (int c = 0; c < 3; ++c)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        sums.of[c][i] += static_cast<uint32_t>(d[c][0][i]) + (static_cast<uint32_t>(d[c][1][i]) << 8) +
+                         (static_cast<uint32_t>(d[c][2][i]) << 16);
+      }
   }
 };
 
@@ -99,7 +119,7 @@ __device__ __forceinline__ void put_levels(const FramesTables& tables, const Fra
 //   bytes
 // `columns` of a row are converted at a time, and 32 more, to [c][row][pitch].
 template <int kKind>
-__global__ void __launch_bounds__(kByteThreads)
+__global__ void __launch_bounds__(kByteThreads, 2)
     frames_bytes_kernel(FramesTables tables, FramesTarget target, int64_t first_picture, int32_t columns,
                         int32_t pitch) {
   CINEFUSE_DYNAMIC_SHARED(uint8_t, converted);
@@ -132,6 +152,9 @@ __global__ void __launch_bounds__(kByteThreads)
           bottom = 0;  // rows before `row` are done, as far as they are needed; none from `bottom` on is
   for (int i = 0; i < y_band_count; ++i) bottom = max(bottom, y_bands[i].end);
 
+  // Loads of the first pixels of the next rows are under way during the horizontal pass, where registers
+  // allow.
+  constexpr bool kAhead = kKind != kPixelsRgba && kKind != kPixelsBilinear;
   RawPixels<kKind> ahead;
   int32_t row_ahead = -1;  // whose rows `ahead` holds, for the first pixels of this thread
   const int32_t blocks_across = max(1, (min(columns + 32, right - left) + 7) / 8);
@@ -147,48 +170,46 @@ __global__ void __launch_bounds__(kByteThreads)
     ByteSums sums;
     sums.clear();
     if (y_band.start >= row) row = y_band.start & ~(kRowsAStep - 1);
+#pragma unroll 1
     for (int k = 0; k < y_band.steps; ++k) {
       const int32_t needed = min(y_band.start + 32 * (k + 1), y_band.end);
+#pragma unroll 1
       for (; row < needed; row += kRowsAStep) {
         ByteSums across;
         across.clear();
         for (int32_t from = left; from < right; from += columns) {
           if (from != left) __syncthreads();  // the columns before them are no longer needed
           const int32_t across_now = min(blocks_across, (right - from + 7) / 8);
+#pragma unroll 1
           for (int32_t item = static_cast<int32_t>(threadIdx.x); item < blocks_across * (kRowsAStep / 2);
                item += kByteThreads) {
             int32_t y, x;
             place(item, y, x);
             if (x >= 8 * across_now) continue;
             RawPixels<kKind> raw;
-            if (item == static_cast<int32_t>(threadIdx.x) && from == left && row_ahead == row) {
+            if (kAhead && item == static_cast<int32_t>(threadIdx.x) && from == left && row_ahead == row) {
               raw = ahead;
             } else {
               load_pixels(source, row + y, from + x, raw);
             }
-            PixelBytes rgb;
-            to_bytes(source, picture.fixed, from + x, raw, rgb);
-#pragma unroll
-            for (int c = 0; c < 3; ++c) {
-#pragma unroll
-              for (int i = 0; i < 2; ++i) {
-                store2(reinterpret_cast<uint32_t*>(converted + (c * kRowsAStep + y + i) * pitch + x),
-                       make_uint2(rgb.w[i][c][0], rgb.w[i][c][1]));
-              }
-            }
+            to_bytes(source, picture.fixed, from + x, raw,
+                     ByteRows{converted + y * pitch + x, kRowsAStep * pitch, pitch});
           }
           __syncthreads();
-          if (from + columns >= right && row + kRowsAStep < bottom && first_y < kRowsAStep) {
+          if (kAhead && from + columns >= right && row + kRowsAStep < bottom && first_y < kRowsAStep) {
             row_ahead = row + kRowsAStep;
             load_pixels(source, row_ahead + first_y, left + first_x, ahead);
           }
           const int first_step = max(0, (from - x_band.start + 31) / 32);
           const int end_step = min(x_band.steps, (from + columns - x_band.start + 31) / 32);
+          ByteProduct product;
+#pragma unroll 1
           for (int step = first_step; step < end_step; ++step) {
-            across.add(step_weights(tables, x_band, step, lane),
-                       converted + (row_mine + g) * pitch + (x_band.start + 32 * step - from) + 8 * t,
-                       kRowsAStep * pitch);
+            product.step(step_weights(tables, x_band, step, lane),
+                         converted + (row_mine + g) * pitch + (x_band.start + 32 * step - from) + 8 * t,
+                         kRowsAStep * pitch);
           }
+          product.add_to(across);
         }
 #pragma unroll
         for (int c = 0; c < 3; ++c) {
@@ -201,10 +222,12 @@ __global__ void __launch_bounds__(kByteThreads)
         }
         __syncthreads();
       }
-      sums.add(step_weights(tables, y_band, k, lane),
-               passed + (8 * warp + g) * kRememberedPitch +
-                   ((y_band.start + 32 * k + 8 * t) & (kFramesByteRows - 1)),
-               kFramesByteTile * kRememberedPitch);
+      ByteProduct product;
+      product.step(step_weights(tables, y_band, k, lane),
+                   passed + (8 * warp + g) * kRememberedPitch +
+                       ((y_band.start + 32 * k + 8 * t) & (kFramesByteRows - 1)),
+                   kFramesByteTile * kRememberedPitch);
+      product.add_to(sums);
     }
     const int32_t x = tile_x + 8 * warp + 2 * t;
 #pragma unroll

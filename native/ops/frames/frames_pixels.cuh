@@ -108,19 +108,30 @@ __device__ __forceinline__ void load_pixels(const PixelSource<kKind>& p, int32_t
   }
 }
 
-// R, G and B of one channel's eight pixels in two words, for two rows.
-struct PixelBytes {
-  uint32_t w[2][3][2];
+// Where the bytes of two rows go: `channel` bytes from R to G to B, `pitch` from row to row.
+struct ByteRows {
+  uint8_t* at;
+  int32_t channel, pitch;
+  __device__ __forceinline__ void put(int row, int c, uint32_t low, uint32_t high) const {
+    store2(reinterpret_cast<uint32_t*>(at + c * channel + row * pitch), make_uint2(low, high));
+  }
 };
 
 __device__ __forceinline__ void to_bytes(const PixelSource<kPixelsRgb24>&, const int32_t*, int32_t,
-                                         const RawPixels<kPixelsRgb24>& raw, PixelBytes& out) {
+                                         const RawPixels<kPixelsRgb24>& raw, const ByteRows& out) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const uint32_t a = raw.w[3 * i], b = raw.w[3 * i + 1], c = raw.w[3 * i + 2];
-    out.w[i >> 1][0][i & 1] = __byte_perm(__byte_perm(a, b, 0x0630), c, 0x5210);
-    out.w[i >> 1][1][i & 1] = __byte_perm(__byte_perm(a, b, 0x0741), c, 0x6210);
-    out.w[i >> 1][2][i & 1] = __byte_perm(__byte_perm(a, b, 0x0052), c, 0x7410);
+  for (int row = 0; row < 2; ++row) {
+    uint32_t w[3][2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const uint32_t* const from = raw.w + 6 * row + 3 * i;
+      const uint32_t a = from[0], b = from[1], c = from[2];
+      w[0][i] = __byte_perm(__byte_perm(a, b, 0x0630), c, 0x5210);
+      w[1][i] = __byte_perm(__byte_perm(a, b, 0x0741), c, 0x6210);
+      w[2][i] = __byte_perm(__byte_perm(a, b, 0x0052), c, 0x7410);
+    }
+#pragma unroll
+    for (int c = 0; c < 3; ++c) out.put(row, c, w[c][0], w[c][1]);
   }
 }
 
@@ -130,29 +141,29 @@ __device__ __forceinline__ uint32_t over(uint32_t level, uint32_t background, ui
 }
 
 __device__ __forceinline__ void to_bytes(const PixelSource<kPixelsRgba>& p, const int32_t*, int32_t,
-                                         const RawPixels<kPixelsRgba>& raw, PixelBytes& out) {
+                                         const RawPixels<kPixelsRgba>& raw, const ByteRows& out) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
+  for (int row = 0; row < 2; ++row) {
 #pragma unroll
     for (int c = 0; c < 3; ++c) {
       const uint32_t under = p.background >> 8 * c & 255u;
-      uint32_t word = 0;
+      uint32_t w[2] = {};
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        const uint32_t pixel = raw.w[4 * i + k], alpha = pixel >> 24;
-        word |= over(pixel >> 8 * c & 255u, under, alpha) << 8 * k;
+      for (int k = 0; k < 8; ++k) {
+        const uint32_t pixel = raw.w[8 * row + k];
+        w[k / 4] |= over(pixel >> 8 * c & 255u, under, pixel >> 24) << 8 * (k % 4);
       }
-      out.w[i >> 1][c][i & 1] = word;
+      out.put(row, c, w[0], w[1]);
     }
   }
 }
 
 __device__ __forceinline__ void to_bytes(const PixelSource<kPixelsGray>&, const int32_t*, int32_t,
-                                         const RawPixels<kPixelsGray>& raw, PixelBytes& out) {
+                                         const RawPixels<kPixelsGray>& raw, const ByteRows& out) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
+  for (int row = 0; row < 2; ++row) {
 #pragma unroll
-    for (int c = 0; c < 3; ++c) out.w[i >> 1][c][i & 1] = raw.w[i];
+    for (int c = 0; c < 3; ++c) out.put(row, c, raw.w[2 * row], raw.w[2 * row + 1]);
   }
 }
 
@@ -170,25 +181,27 @@ __device__ __forceinline__ void yuv_bytes(uint32_t luma, int32_t iy, const int32
 
 // fixed: iy, iy_shift, irv, igu, igv, ibu, for 16 times the chroma less 2048.
 __device__ __forceinline__ void to_bytes(const PixelSource<kPixelsNearest>&, const int32_t* fixed, int32_t,
-                                         const RawPixels<kPixelsNearest>& raw, PixelBytes& out) {
+                                         const RawPixels<kPixelsNearest>& raw, const ByteRows& out) {
   const int32_t rv = fixed[2], gu = fixed[3], gv = fixed[4], bu = fixed[5];
   const int32_t sr = fixed[1] - 2048 * rv, sg = fixed[1] - 2048 * (gu + gv), sb = fixed[1] - 2048 * bu;
+  int32_t tr[2][4], tg[2][4], tb[2][4];
 #pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    int32_t tr[4], tg[4], tb[4];
+  for (int i = 0; i < 4; ++i) {
+    const int32_t u = static_cast<int32_t>(raw.w[4 + i / 2] >> 16 * (i % 2) & 255u);
+    const int32_t v = static_cast<int32_t>(raw.w[4 + i / 2] >> (16 * (i % 2) + 8) & 255u);
+    const int at = 2 * (i % 2);
+    tr[i / 2][at] = tr[i / 2][at + 1] = v * (16 * rv) + sr;
+    tg[i / 2][at] = tg[i / 2][at + 1] = u * (16 * gu) + v * (16 * gv) + sg;
+    tb[i / 2][at] = tb[i / 2][at + 1] = u * (16 * bu) + sb;
+  }
 #pragma unroll
-    for (int k = 0; k < 2; ++k) {
-      const int32_t u = static_cast<int32_t>(raw.w[4 + i] >> 16 * k & 255u);
-      const int32_t v = static_cast<int32_t>(raw.w[4 + i] >> (16 * k + 8) & 255u);
-      tr[2 * k] = tr[2 * k + 1] = v * (16 * rv) + sr;
-      tg[2 * k] = tg[2 * k + 1] = u * (16 * gu) + v * (16 * gv) + sg;
-      tb[2 * k] = tb[2 * k + 1] = u * (16 * bu) + sb;
-    }
+  for (int row = 0; row < 2; ++row) {
+    uint32_t w[3][2];
 #pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      yuv_bytes(raw.w[2 * row + i], fixed[0], tr, tg, tb, out.w[row][0][i], out.w[row][1][i],
-                out.w[row][2][i]);
-    }
+    for (int i = 0; i < 2; ++i)
+      yuv_bytes(raw.w[2 * row + i], fixed[0], tr[i], tg[i], tb[i], w[0][i], w[1][i], w[2][i]);
+#pragma unroll
+    for (int c = 0; c < 3; ++c) out.put(row, c, w[c][0], w[c][1]);
   }
 }
 
@@ -222,14 +235,15 @@ __device__ __forceinline__ void mix_chroma(const uint32_t (&near)[6], const uint
 }
 
 __device__ __forceinline__ void to_bytes(const PixelSource<kPixelsBilinear>& p, const int32_t* fixed,
-                                         int32_t x, const RawPixels<kPixelsBilinear>& raw, PixelBytes& out) {
+                                         int32_t x, const RawPixels<kPixelsBilinear>& raw,
+                                         const ByteRows& out) {
   const int32_t rv = fixed[2], gu = fixed[3], gv = fixed[4], bu = fixed[5];
   const int32_t sr = fixed[1] - 2048 * rv, sg = fixed[1] - 2048 * (gu + gv), sb = fixed[1] - 2048 * bu;
   uint32_t near[6];
   spread_chroma(raw.w + 7, x >> 1, p.last_sample, near);
 #pragma unroll
   for (int row = 0; row < 2; ++row) {
-    uint32_t far[6], uv[8];
+    uint32_t far[6], uv[8], w[3][2];
     spread_chroma(raw.w + 4 + 6 * row, x >> 1, p.last_sample, far);
     mix_chroma(near, far, p.centered, uv);
 #pragma unroll
@@ -243,9 +257,10 @@ __device__ __forceinline__ void to_bytes(const PixelSource<kPixelsBilinear>& p, 
         tg[k] = u * gu + v * gv + sg;
         tb[k] = u * bu + sb;
       }
-      yuv_bytes(raw.w[2 * row + i], fixed[0], tr, tg, tb, out.w[row][0][i], out.w[row][1][i],
-                out.w[row][2][i]);
+      yuv_bytes(raw.w[2 * row + i], fixed[0], tr, tg, tb, w[0][i], w[1][i], w[2][i]);
     }
+#pragma unroll
+    for (int c = 0; c < 3; ++c) out.put(row, c, w[c][0], w[c][1]);
   }
 }
 

@@ -35,6 +35,16 @@ export interface Program {
 }
 
 const TRANSLATORS: Record<string, Translator> = { ...ARITHMETIC, ...BITS, ...ACCESS };
+// Any other part of an opcode may mean what no translator looks at.
+const MODIFIERS = new Set(
+  `pred b8 b16 b32 b64 u8 u16 u32 u64 s8 s16 s32 s64 f16 f32 f64 bf16 f16x2 bf16x2 tf32
+  rn rz rm rp rna rni rzi rmi rpi ftz sat approx full NaN lo hi wide to
+  eq ne lt le gt ge ls hs equ neu ltu leu gtu geu num nan and or xor min max add exch cas inc dec
+  global shared shared_cta local param const ca cg cs cv lu nc wb wt volatile relaxed weak acquire release acq_rel sc
+  cta gpu sys cluster gl v2 v4 L1_evict_last L1_evict_first L1_no_allocate L1_evict_normal L2_64B L2_128B L2_256B
+  async commit_group wait_group wait_all l r wrap clamp f4e b4e rc8 ecl ecr rc16 uni idx aligned
+  sync warp up down bfly any all ballot row col m16n8k4 m16n8k8 m16n8k16 L1 L2 proxy`.split(/\s+/),
+);
 const ENDS = new Set(['bra', 'brx', 'ret', 'exit', 'trap']);
 
 interface Segment {
@@ -194,7 +204,7 @@ class Flow {
       code.if();
     }
     const nesting = guarded ? 1 : 0;
-    const [name] = i.op as [string];
+    const [name, ...modifiers] = i.op as [string, ...string[]];
     const next = this.segments[n + 1];
     const waits = collectiveOf(i);
     if (waits) {
@@ -221,8 +231,10 @@ class Flow {
       code.op('unreachable');
     } else {
       const translator = Object.hasOwn(TRANSLATORS, name) ? TRANSLATORS[name] : undefined;
-      if (!translator) e.fail('an unknown instruction');
-      else translator(e, i);
+      if (!translator) return e.fail('an unknown instruction');
+      const unknown = modifiers.find((part) => !MODIFIERS.has(part));
+      if (unknown) e.fail(`an unknown modifier .${unknown}`);
+      translator(e, i);
     }
     e.opcodes.add(i.op.join('.'));
     if (guarded) code.op('end');

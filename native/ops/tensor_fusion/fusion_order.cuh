@@ -18,8 +18,7 @@
 
 namespace cinefuse::gpu {
 
-constexpr int kFusionThreads = 256;  // of a block of either kernel
-constexpr int kFusionWarps = kFusionThreads / 32;
+constexpr int kMostFusionUnits = 8;  // of 16 outputs, in a column tile
 constexpr int kFusionModes = 4;
 constexpr int kFusionRoles = 4;  // f, s, and two r
 
@@ -100,33 +99,6 @@ __device__ __forceinline__ float fusion_value(const FusionRole& role, int64_t ro
   return role.h[row * role.ld + i];
 }
 
-// Where a warp stands in a window: its step, and that step's indices of s, f's chunk and r.
-struct FusionWalk {
-  int left;  // steps from here to the window's end
-  int s, chunk, r;
-  bool new_chunk, new_r;
-
-  __device__ __forceinline__ FusionWalk(const FusionWindow& w, int step)
-      : left(w.steps - step), new_chunk(true), new_r(true) {
-    s = step % w.s_count;
-    chunk = step / w.s_count % w.chunks;
-    r = step / w.s_count / w.chunks;
-  }
-  __device__ __forceinline__ void advance(const FusionWindow& w, int steps) {
-    left -= steps;
-    s += steps;
-    while (s >= w.s_count) {
-      s -= w.s_count;
-      new_chunk = true;
-      if (++chunk == w.chunks) {
-        chunk = 0;
-        ++r;
-        new_r = true;
-      }
-    }
-  }
-};
-
 // What the kernels of a tensor fusion are told.
 struct FusionArgs {
   FusionOrder order;
@@ -139,6 +111,7 @@ struct FusionArgs {
   int32_t units;                     // of 16 columns, in a column tile: 1 to 8
   int32_t row_tiles, splits;
   int32_t warps_down, warps_across;  // of a block's eight; the others share the steps
+  int32_t units_a_warp;              // units / warps_across
   int32_t ring;                      // stages of weights in shared memory
 };
 

@@ -5,17 +5,16 @@
 // up at the end. The outer product exists in registers alone: h_r · h_f for a run of steps, times h_s, is a
 // fragment of A. Weights come in the order of the fragments, through a ring of stages in shared memory.
 #pragma once
-#include "fusion_order.cuh"
+#include "fusion_kernels.cuh"
 
 namespace cinefuse::gpu {
 
-constexpr int kFusionUnits = 4;  // of 16 columns, that a warp has sums of
+constexpr int kFusionUnits = kMostFusionUnits / 2;  // that a warp has sums of
 
-enum class FusionMath { k3xTf32, kTf32, kBf16 };
-
-template <FusionMath MATH, int ROW_TILES>
+template <FusionMath MATH, int ROW_TILES, bool FULL>
 struct FusionTile {
   static constexpr FusionMath kMath = MATH;
+  static constexpr bool kFull = FULL;          // every warp has kFusionUnits
   static constexpr int kRowTiles = ROW_TILES;  // of 16 rows, that a warp has sums of
   static constexpr int kDepth = MATH == FusionMath::kBf16 ? 16 : 8;
   // Steps whose products join the sums together. For float32 accuracy the sums are on the plain cores: the
@@ -67,24 +66,6 @@ __device__ __forceinline__ void fusion_load(const FusionRole& role, int64_t row0
 // it costs nothing in the inner loop.
 constexpr float kFusionRoundUp = 1.f + 0.72f / 2048.f;
 
-// Products of the values of the r modes at index r, of this lane's rows.
-template <class T>
-__device__ __forceinline__ void fusion_leads(const FusionArgs& p, int segment, int64_t row0, int r,
-                                             float (&lead)[T::kRowTiles][2]) {
-  const FusionRole a = segment ? p.role[1][2] : p.role[0][2], b = segment ? p.role[1][3] : p.role[0][3];
-  const int b_count = segment ? p.order.segment[1].count[3] : p.order.segment[0].count[3];
-  const int i = r / b_count, j = r % b_count;
-#pragma unroll
-  for (int m = 0; m < T::kRowTiles; ++m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int64_t row = row0 + m * 16 + half * 8;
-      lead[m][half] = row < p.rows ? fusion_value(a, row, i) * fusion_value(b, row, j) : 0.f;
-      if (T::kMath == FusionMath::kTf32) lead[m][half] *= kFusionRoundUp;
-    }
-  }
-}
-
 // Cut to the bits that the matrix units read.
 __device__ __forceinline__ uint32_t cut_tf32(float x) { return float_to_bits(x) & 0xffffe000u; }
 // x = upper + lower. The upper part is rounded to nearest; the lower one is exact but for what the matrix
@@ -94,53 +75,132 @@ __device__ __forceinline__ void split_tf32(float x, uint32_t& upper, uint32_t& l
   lower = float_to_bits(x - bits_to_float(upper));
 }
 
-// One step's fragments of A.
+// One step's fragments of A. lower: for float32 accuracy alone.
 template <class T>
 struct FusionFragments {
-  uint32_t upper[T::kRowTiles][4], lower[T::kRowTiles][4];  // lower: for float32 accuracy alone
+  uint32_t upper[T::kRowTiles][4], lower[T::kRowTiles][4];
 
-  __device__ __forceinline__ void clear() {
+  // q: h_r · h_f; s: h_s of this lane's rows
+  __device__ __forceinline__ void form(const float (&q)[T::kRowTiles][T::kPairs][4],
+                                       const float (&s)[T::kRowTiles][2]) {
 #pragma unroll
     for (int m = 0; m < T::kRowTiles; ++m) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) upper[m][i] = lower[m][i] = 0;
+      for (int i = 0; i < 4; ++i) {
+        const int half = i & 1;
+        if constexpr (T::kMath == FusionMath::kBf16) {
+          const float* const pair = q[m][i >> 1];
+          upper[m][i] = to_bf16x2(pair[half] * s[m][half], pair[2 + half] * s[m][half]);
+        } else if constexpr (T::kMath == FusionMath::kTf32) {
+          upper[m][i] = cut_tf32(q[m][0][i] * s[m][half]);
+        } else {
+          split_tf32(q[m][0][i] * s[m][half], upper[m][i], lower[m][i]);
+        }
+      }
     }
   }
-  // q: h_r · h_f; s: h_s of this lane's rows
-  __device__ __forceinline__ void form(const float (&q)[T::kRowTiles][T::kPairs][4], const float* s) {
-    float v[T::kRowTiles][2];
+};
+
+// A warp's way through a window: every so many steps one of its own. In the inner loop it counts steps of
+// the run it is in; all else happens when that ends.
+template <class T>
+struct FusionRun {
+  const FusionArgs& p;
+  const FusionWindow& win;
+  const float *s_lane, *f_lane;  // this lane's values in the tiles
+  int64_t row;                   // this lane's first
+  int parts, chunk, r, left;     // left: steps of the run from here on
+  int stride;                    // floats from h_s of one step to the next
+  const float* s_at;
+  float lead[T::kRowTiles][2], q[T::kRowTiles][T::kPairs][4], s[T::kRowTiles][2];
+
+  __device__ __forceinline__ FusionRun(const FusionArgs& args, const FusionWindow& window,
+                                       const float* s_tile, const float* f_tile, int64_t first_row, int step,
+                                       int step_parts)
+      : p(args), win(window), s_lane(s_tile), f_lane(f_tile), row(first_row), parts(step_parts) {
+    const int at = step % win.s_count;
+    chunk = step / win.s_count % win.chunks;
+    r = step / win.s_count / win.chunks;
+    left = win.s_count - at;
+    stride = parts * T::kSlot;
+    s_at = s_lane + at * T::kSlot;
+    leads();
+    form_q();
+    load_s();
+  }
+  // To the warp's next step.
+  __device__ __forceinline__ void advance() {
+    left -= parts;
+    s_at += stride;
+    if (left <= 0) next();
+    load_s();
+  }
+
+ private:
+  __device__ __forceinline__ void next() {
+    const int before = r;
+    do {
+      left += win.s_count;
+      if (++chunk == win.chunks) {
+        chunk = 0;
+        ++r;
+      }
+    } while (left <= 0);
+    if (r != before) leads();
+    s_at = s_lane + (win.s_count - left) * T::kSlot;
+    form_q();
+    if (r >= r_count()) {  // past the window's end there are zeros to multiply
+      left = 0x7fffffff;
+      stride = 0;
+    }
+  }
+  __device__ __forceinline__ int r_count() const {
+    const FusionSegment& g = win.segment ? p.order.segment[1] : p.order.segment[0];
+    return g.count[2] * g.count[3];
+  }
+  // Products of the values of the r modes, of this lane's rows.
+  __device__ __forceinline__ void leads() {
+    const bool there = r < r_count();
+    const FusionRole a = win.segment ? p.role[1][2] : p.role[0][2],
+                     b = win.segment ? p.role[1][3] : p.role[0][3];
+    const int b_count = win.segment ? p.order.segment[1].count[3] : p.order.segment[0].count[3];
+    const int i = r / b_count, j = r % b_count;
+#pragma unroll
+    for (int m = 0; m < T::kRowTiles; ++m) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int64_t at = row + m * 16 + half * 8;
+        lead[m][half] = there && at < p.rows ? fusion_value(a, at, i) * fusion_value(b, at, j) : 0.f;
+        if (T::kMath == FusionMath::kTf32) lead[m][half] *= kFusionRoundUp;
+      }
+    }
+  }
+  __device__ __forceinline__ void form_q() {
+#pragma unroll
+    for (int m = 0; m < T::kRowTiles; ++m) {
+#pragma unroll
+      for (int k = 0; k < T::kPairs; ++k) {
+        const float4 f = load4(f_lane + ((chunk * T::kRowTiles + m) * T::kPairs + k) * 128);
+        q[m][k][0] = lead[m][0] * f.x;
+        q[m][k][1] = lead[m][1] * f.y;
+        q[m][k][2] = lead[m][0] * f.z;
+        q[m][k][3] = lead[m][1] * f.w;
+      }
+    }
+  }
+  __device__ __forceinline__ void load_s() {
     if constexpr (T::kRowTiles == 1) {
-      const float2 x = load2(s);
-      v[0][0] = x.x;
-      v[0][1] = x.y;
+      const float2 x = load2(s_at);
+      s[0][0] = x.x;
+      s[0][1] = x.y;
     } else {
 #pragma unroll
       for (int m = 0; m < T::kRowTiles; m += 2) {
-        const float4 x = load4(s + 2 * m);
-        v[m][0] = x.x;
-        v[m][1] = x.y;
-        v[m + 1][0] = x.z;
-        v[m + 1][1] = x.w;
-      }
-    }
-#pragma unroll
-    for (int m = 0; m < T::kRowTiles; ++m) {
-      if constexpr (T::kMath == FusionMath::kBf16) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const int half = i & 1, pair = i >> 1;
-          upper[m][i] = to_bf16x2(q[m][pair][half] * v[m][half], q[m][pair][2 + half] * v[m][half]);
-        }
-      } else {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const float x = q[m][0][i] * v[m][i & 1];
-          if constexpr (T::kMath == FusionMath::k3xTf32) {
-            split_tf32(x, upper[m][i], lower[m][i]);
-          } else {
-            upper[m][i] = cut_tf32(x);
-          }
-        }
+        const float4 x = load4(s_at + 2 * m);
+        s[m][0] = x.x;
+        s[m][1] = x.y;
+        s[m + 1][0] = x.z;
+        s[m + 1][1] = x.w;
       }
     }
   }
@@ -150,16 +210,19 @@ template <class T>
 using FusionSums = float[T::kRowTiles][2 * kFusionUnits][4];
 
 // Adds the products of kSteps steps to the sums. w: this lane's weights of the warp's first unit, `stride`
-// words from one step to the next.
+// words from one step to the next; b: what lies there.
 template <class T>
 __device__ __forceinline__ void fusion_multiply(const FusionFragments<T> (&a)[T::kSteps], const uint32_t* w,
-                                                int stride, int units, FusionSums<T>& sum) {
+                                                int stride, int units, uint4 (&b)[T::kSteps],
+                                                FusionSums<T>& sum) {
 #pragma unroll
   for (int u = 0; u < kFusionUnits; ++u) {
-    if (u == units) break;
-    uint4 b[T::kSteps];
+    const bool more = u + 1 < kFusionUnits && (T::kFull || u + 1 < units);
+    uint4 next[T::kSteps];
+    if (more) {
 #pragma unroll
-    for (int j = 0; j < T::kSteps; ++j) b[j] = load4(w + j * stride + u * 128);
+      for (int j = 0; j < T::kSteps; ++j) next[j] = load4(w + j * stride + (u + 1) * 128);
+    }
     if constexpr (T::kMath == FusionMath::k3xTf32) {
       float part[T::kRowTiles][2][4] = {};
 #pragma unroll
@@ -203,6 +266,9 @@ __device__ __forceinline__ void fusion_multiply(const FusionFragments<T> (&a)[T:
         }
       }
     }
+    if (!more) break;
+#pragma unroll
+    for (int j = 0; j < T::kSteps; ++j) b[j] = next[j];
   }
 }
 
@@ -226,9 +292,10 @@ __global__ void __launch_bounds__(kFusionThreads, T::kRowTiles == 1 ? 2 : 1)
   const int step_words = p.units * 128, stage_words = p.order.stage_steps * step_words;
   const uint32_t* const w = p.w + (int64_t{column_tile} * all + begin) * stage_words;
   uint32_t* const ring = reinterpret_cast<uint32_t*>(shared);
+  int free_slot = 0;
   const auto fetch = [&](int stage) {
     if (stage < end) {
-      uint32_t* const to = ring + (stage - begin) % p.ring * stage_words;
+      uint32_t* const to = ring + free_slot * stage_words;
       const uint32_t* const from = w + int64_t{stage - begin} * stage_words;
 #pragma unroll 4
       for (int i = 4 * static_cast<int>(threadIdx.x); i < stage_words; i += 4 * kFusionThreads) {
@@ -236,12 +303,14 @@ __global__ void __launch_bounds__(kFusionThreads, T::kRowTiles == 1 ? 2 : 1)
       }
     }
     cp_async_commit();
+    free_slot = free_slot + 1 == p.ring ? 0 : free_slot + 1;
   };
   for (int i = 0; i < p.ring - 1; ++i) fetch(begin + i);
 
-  const int my_unit = across * fusion_ceil(p.units, p.warps_across);
-  const int units = min(p.units - my_unit, fusion_ceil(p.units, p.warps_across));
-  const uint32_t* const w_lane = ring + my_unit * 128 + lane * 4;
+  const int my_unit = across * p.units_a_warp;
+  const int stride = parts * step_words, trips = p.order.stage_steps / (parts * T::kSteps);
+  const uint32_t* const w_lane = ring + part * step_words + my_unit * 128 + lane * 4;
+  int slot = 0;
   float* const tiles = shared + p.ring * stage_words;
   FusionSums<T> sum = {};
   for (int stage = begin; stage < end;) {
@@ -269,10 +338,9 @@ __global__ void __launch_bounds__(kFusionThreads, T::kRowTiles == 1 ? 2 : 1)
                 });
     __syncthreads();
 
-    const float* const s_lane = tiles + down * s_floats + g * 2 * T::kRowTiles;
-    const float* const f_lane = f_tiles + down * f_floats + lane * 4;
-    FusionWalk walk(win, (stage - win.first_stage) * p.order.stage_steps + part);
-    float lead[T::kRowTiles][2], q[T::kRowTiles][T::kPairs][4];
+    FusionRun<T> run(p, win, tiles + down * s_floats + g * 2 * T::kRowTiles,
+                     f_tiles + down * f_floats + lane * 4, row0 + down * 16 * T::kRowTiles + g,
+                     (stage - win.first_stage) * p.order.stage_steps + part, parts);
     const int window_end = min(end, win.first_stage + win.stages);
     for (; stage < window_end; ++stage) {
       if (p.ring == 3) {
@@ -282,49 +350,28 @@ __global__ void __launch_bounds__(kFusionThreads, T::kRowTiles == 1 ? 2 : 1)
       }
       __syncthreads();
       fetch(stage + p.ring - 1);
-      const uint32_t* w_step = w_lane + (stage - begin) % p.ring * stage_words + part * step_words;
-      for (int step = part; step < p.order.stage_steps; step += T::kSteps * parts) {
-        if (walk.left > 0) {
-          FusionFragments<T> a[T::kSteps];
+      const uint32_t* w_step = w_lane + slot * stage_words;
+      slot = slot + 1 == p.ring ? 0 : slot + 1;
+      for (int i = 0; i < trips; ++i) {
+        uint4 b[T::kSteps];
+        FusionFragments<T> a[T::kSteps];
 #pragma unroll
-          for (int j = 0; j < T::kSteps; ++j) {
-            if (j > 0 && walk.left <= 0) {
-              a[j].clear();
-              continue;
-            }
-            if (walk.new_r) {
-              fusion_leads<T>(p, win.segment, row0 + down * 16 * T::kRowTiles + g, walk.r, lead);
-              walk.new_r = false;
-            }
-            if (walk.new_chunk) {
+        for (int j = 0; j < T::kSteps; ++j) b[j] = load4(w_step + j * stride);
 #pragma unroll
-              for (int m = 0; m < T::kRowTiles; ++m) {
-#pragma unroll
-                for (int k = 0; k < T::kPairs; ++k) {
-                  const float4 f = load4(f_lane + ((walk.chunk * T::kRowTiles + m) * T::kPairs + k) * 128);
-                  q[m][k][0] = lead[m][0] * f.x;
-                  q[m][k][1] = lead[m][1] * f.y;
-                  q[m][k][2] = lead[m][0] * f.z;
-                  q[m][k][3] = lead[m][1] * f.w;
-                }
-              }
-              walk.new_chunk = false;
-            }
-            a[j].form(q, s_lane + walk.s * T::kSlot);
-            walk.advance(win, parts);
-          }
-          fusion_multiply<T>(a, w_step, parts * step_words, units, sum);
+        for (int j = 0; j < T::kSteps; ++j) {
+          a[j].form(run.q, run.s);
+          run.advance();
         }
-        w_step += T::kSteps * parts * step_words;
+        fusion_multiply<T>(a, w_step, stride, p.units_a_warp, b, sum);
+        w_step += T::kSteps * stride;
       }
     }
   }
 
   // The sums of the warps that shared the steps, in order.
   cp_async_wait<0>();
-  const int slot = down * p.warps_across + across;
   constexpr int kEach = T::kRowTiles * 2 * kFusionUnits * 4;
-  float* const mine = shared + slot * kEach * 32 + lane;
+  float* const mine = shared + (down * p.warps_across + across) * kEach * 32 + lane;
   for (int i = 1; i < parts; ++i) {
     __syncthreads();
     if (part == i) {
@@ -349,7 +396,7 @@ __global__ void __launch_bounds__(kFusionThreads, T::kRowTiles == 1 ? 2 : 1)
       if (row >= p.rows) continue;
 #pragma unroll
       for (int n = 0; n < 2 * kFusionUnits; ++n) {
-        if (n < 2 * units) {
+        if (n < 2 * p.units_a_warp) {
           store2(sums + row * p.columns + n * 8, make_float2(sum[m][n][2 * half], sum[m][n][2 * half + 1]));
         }
       }

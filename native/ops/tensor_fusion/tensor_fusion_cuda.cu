@@ -1,15 +1,12 @@
 #include <algorithm>
 
 #include "../../cuda/operators.h"
+#include "fusion_kernels.cuh"
 #include "fusion_sum.cuh"
-#include "fusion_thin.cuh"
-#include "fusion_tile.cuh"
 #include "tensor_fusion_cuda.cuh"
 #include "tensor_fusion_device.h"
 
 namespace cinefuse::gpu {
-
-__global__ void tensor_fusion_sum_kernel(FusionSumArgs p);
 
 constexpr int kFusionPackThreads = 256;
 
@@ -107,9 +104,10 @@ TensorFusionWeights::TensorFusionWeights(Call& call, int modes, const int64_t* d
   int64_t in = 1;
   for (int m = 0; m < modes; ++m) in *= d[m] + 1;
   const int64_t units = blocks_of(out, 16);
-  column_tiles_ = static_cast<int>(blocks_of(units, 2 * kFusionUnits));
+  column_tiles_ = static_cast<int>(blocks_of(units, kMostFusionUnits));
   units_ = static_cast<int>(blocks_of(units, column_tiles_));
-  const int stage_steps = units_ > kFusionUnits ? 8 : 16;  // 32 KiB at most
+  if (units_ > kMostFusionUnits / 2) units_ = (units_ + 1) / 2 * 2;  // for two warps
+  const int stage_steps = units_ > kMostFusionUnits / 2 ? 8 : 16;    // 32 KiB at most
   order_ = fusion_order(modes, d, 8, stage_steps);
   half_order_ = fusion_order(modes, d, 16, stage_steps);
   const auto words = [&](const FusionOrder& order) {
@@ -126,93 +124,6 @@ TensorFusionWeights::TensorFusionWeights(Call& call, int modes, const int64_t* d
 namespace {
 
 constexpr int64_t kMostSums = int64_t{16} << 20;  // floats of partial sums: more rows go in several launches
-
-constexpr int kMostThinRows = 8;
-
-template <int ROWS, bool HALF>
-void launch_thin(Call& call, const FusionArgs& p, int64_t blocks) {
-  int values = 0;
-  for (const FusionSegment& g : p.order.segment) values = std::max(values, g.s_tile + g.f_tile);
-  const int words = std::max(kFusionWarps * kThinAhead * p.units * 128 + values * ROWS,
-                             kFusionWarps * kThinUnits * 2 * ROWS * 8);
-  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(p.splits));
-  CINEFUSE_LAUNCH(call.stream(), (tensor_fusion_thin_kernel<ROWS, HALF>), grid, kFusionThreads,
-                  sizeof(float) * static_cast<size_t>(words), p);
-}
-
-template <bool HALF>
-void launch_thin(Call& call, const FusionArgs& p, int64_t blocks) {
-  if (p.rows == 1) return launch_thin<1, HALF>(call, p, blocks);
-  if (p.rows == 2) return launch_thin<2, HALF>(call, p, blocks);
-  if (p.rows <= 4) return launch_thin<4, HALF>(call, p, blocks);
-  launch_thin<8, HALF>(call, p, blocks);
-}
-
-// How the rows of a launch are shared out.
-struct FusionPlan {
-  int row_tiles_a_warp, warps_down, ring, splits;
-  size_t shared_bytes;
-};
-
-FusionPlan make_plan(const FusionArgs& p, FusionMath math, const Device& device) {
-  FusionPlan plan{};
-  const int most_tiles = math == FusionMath::k3xTf32 ? 2 : 4;
-  plan.row_tiles_a_warp = p.rows <= 16 ? 1 : p.rows <= 32 ? 2 : most_tiles;
-  const int most_down = kFusionWarps / p.warps_across >= 4 ? 4 : kFusionWarps / p.warps_across;
-  const auto bytes = [&](int down, int ring) {
-    int floats = 0;
-    for (const FusionSegment& g : p.order.segment) {
-      floats = std::max(
-          floats, fusion_s_floats(g, plan.row_tiles_a_warp) + fusion_f_floats(g, plan.row_tiles_a_warp));
-    }
-    return sizeof(float) * static_cast<size_t>(down * floats + ring * p.order.stage_steps * p.units * 128);
-  };
-  // The height of a block that wastes the fewest rows; a tall one reads the weights more seldom.
-  double best = -1.;
-  for (int down = 1; down <= most_down; down *= 2) {
-    if (down > 1 && bytes(down, 2) > device.shared_bytes()) break;
-    const int height = down * plan.row_tiles_a_warp * 16;
-    const double cost = static_cast<double>(blocks_of(p.rows, height) * height) * (down == 4   ? 1.
-                                                                                   : down == 2 ? 1.05
-                                                                                               : 1.15);
-    if (best >= 0. && cost > best) continue;
-    best = cost;
-    plan.warps_down = down;
-  }
-  plan.ring = bytes(plan.warps_down, 3) <= device.shared_bytes() ? 3 : 2;
-  plan.shared_bytes = bytes(plan.warps_down, plan.ring);
-  return plan;
-}
-
-// As many splits of the stages as fill the multiprocessors in whole waves; each costs a start and its sums.
-int best_splits(int64_t tiles, int stages, int64_t slots, double sums_a_stage) {
-  constexpr double kStart = 3.;
-  int best = 1;
-  double best_time = -1.;
-  for (int64_t waves = 1; waves <= 8; ++waves) {
-    const int64_t splits = std::clamp<int64_t>(waves * slots / tiles, 1, std::min(stages, 1024));
-    const double each = static_cast<double>(blocks_of(stages, splits)) + kStart;
-    const double time = static_cast<double>(blocks_of(tiles * splits, slots)) * each +
-                        static_cast<double>(splits) * sums_a_stage;
-    if (best_time >= 0. && time >= best_time) continue;
-    best_time = time;
-    best = static_cast<int>(splits);
-  }
-  return best;
-}
-
-template <class T>
-void launch_tile(Call& call, const FusionArgs& p, const FusionPlan& plan, int64_t blocks) {
-  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(p.splits));
-  CINEFUSE_LAUNCH(call.stream(), tensor_fusion_tile_kernel<T>, grid, kFusionThreads, plan.shared_bytes, p);
-}
-
-template <FusionMath MATH>
-void launch_tile(Call& call, const FusionArgs& p, const FusionPlan& plan, int64_t blocks) {
-  if (plan.row_tiles_a_warp == 1) return launch_tile<FusionTile<MATH, 1>>(call, p, plan, blocks);
-  if (plan.row_tiles_a_warp == 2) return launch_tile<FusionTile<MATH, 2>>(call, p, plan, blocks);
-  if constexpr (MATH != FusionMath::k3xTf32) launch_tile<FusionTile<MATH, 4>>(call, p, plan, blocks);
-}
 
 void set_roles(FusionArgs& p, const float* const* h, const int64_t* ldh, const int64_t* d, int modes,
                const uint8_t* present) {
@@ -243,7 +154,8 @@ void tensor_fusion_rows(Call& call, const TensorFusionWeights& w, int64_t rows, 
   p.w_plain = w.weights_.get();
   p.units = w.units_;
   p.columns = w.column_tiles_ * w.units_ * 16;
-  p.warps_across = w.units_ > kFusionUnits ? 2 : 1;
+  p.warps_across = w.units_ > kMostFusionUnits / 2 ? 2 : 1;
+  p.units_a_warp = w.units_ / p.warps_across;
   const int64_t most_rows = std::max<int64_t>(kMostSums / p.columns / 256, 1) * 256;
   float* sums = nullptr;
   int64_t sums_taken = 0;
@@ -256,29 +168,14 @@ void tensor_fusion_rows(Call& call, const TensorFusionWeights& w, int64_t rows, 
     p.slice = int64_t{p.rows} * p.columns;
 
     const bool thin = p.rows <= kMostThinRows;
-    const FusionPlan plan = thin ? FusionPlan{} : make_plan(p, math, call.device());
-    p.warps_down = plan.warps_down;
-    p.ring = plan.ring;
-    p.row_tiles =
-        thin ? 1 : static_cast<int32_t>(blocks_of(p.rows, plan.warps_down * plan.row_tiles_a_warp * 16));
-    const int64_t blocks = int64_t{p.row_tiles} * w.column_tiles_;
-    const int blocks_an_sm = (thin ? p.rows <= 4 : plan.row_tiles_a_warp == 1) ? 2 : 1;
-    p.splits = best_splits(blocks, p.order.all_stages(),
-                           int64_t{blocks_an_sm} * call.device().multiprocessors(), 0.01);
+    const FusionPlan plan =
+        thin ? fusion_thin_plan(p, call.device()) : fusion_tile_plan(p, math, call.device());
     if (sums_taken < p.splits * p.slice) {
       sums_taken = p.splits * p.slice;
       sums = call.scratch<float>(sums_taken);
     }
     p.sums = sums;
-    if (thin) {
-      half ? launch_thin<true>(call, p, blocks) : launch_thin<false>(call, p, blocks);
-    } else if (math == FusionMath::k3xTf32) {
-      launch_tile<FusionMath::k3xTf32>(call, p, plan, blocks);
-    } else if (math == FusionMath::kTf32) {
-      launch_tile<FusionMath::kTf32>(call, p, plan, blocks);
-    } else {
-      launch_tile<FusionMath::kBf16>(call, p, plan, blocks);
-    }
+    thin ? fusion_thin_launch(call, p, half, plan) : fusion_tile_launch(call, p, math, plan);
 
     FusionSumArgs sum{};
     sum.plain = p;
@@ -290,12 +187,7 @@ void tensor_fusion_rows(Call& call, const TensorFusionWeights& w, int64_t rows, 
     sum.vectors = w.out_ % 4 == 0 && reinterpret_cast<uintptr_t>(sum.y) % 16 == 0;
     sum.activation = w.activation_;
     sum.slope = w.slope_;
-    sum.groups = 1;
-    while (sum.groups < kFusionSumGroups && sum.groups * 4 < p.splits) sum.groups *= 2;
-    const int64_t sum_blocks =
-        blocks_of(p.rows, kFusionSumGroups / sum.groups) * blocks_of(p.columns, kFusionSumColumns);
-    CINEFUSE_LAUNCH(call.stream(), tensor_fusion_sum_kernel, static_cast<unsigned>(sum_blocks),
-                    kFusionSumThreads, 0, sum);
+    fusion_sum_launch(call, sum);
   }
 }
 

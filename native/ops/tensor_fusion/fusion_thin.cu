@@ -3,13 +3,40 @@
 // A warp takes every eighth step of its block's range. Each lane copies its own 16 bytes of weights ahead
 // into its own part of shared memory, so that the stream never waits for another lane; a lane's products are
 // h_r · h_f, formed once for a run of steps, times h_s.
-#pragma once
-#include "fusion_order.cuh"
+#include <algorithm>
+
+#include "fusion_kernels.cuh"
 
 namespace cinefuse::gpu {
 
-constexpr int kThinUnits = 8;  // of 16 columns, in a column tile at most
 constexpr int kThinAhead = 3;  // steps of weights in shared memory
+
+// Where a warp stands in a window: its step, and that step's indices of s, f's chunk and r.
+struct ThinWalk {
+  int left;  // steps from here to the window's end
+  int s, chunk, r;
+  bool new_chunk, new_r;
+
+  __device__ __forceinline__ ThinWalk(const FusionWindow& w, int step)
+      : left(w.steps - step), new_chunk(true), new_r(true) {
+    s = step % w.s_count;
+    chunk = step / w.s_count % w.chunks;
+    r = step / w.s_count / w.chunks;
+  }
+  __device__ __forceinline__ void advance(const FusionWindow& w, int steps) {
+    left -= steps;
+    s += steps;
+    while (s >= w.s_count) {
+      s -= w.s_count;
+      new_chunk = true;
+      if (++chunk == w.chunks) {
+        chunk = 0;
+        ++r;
+        new_r = true;
+      }
+    }
+  }
+};
 
 template <int ROWS>
 __device__ __forceinline__ void load_rows(const float* from, float (&v)[ROWS]) {
@@ -62,7 +89,7 @@ __global__ void __launch_bounds__(kFusionThreads, ROWS > 4 ? 1 : 2) tensor_fusio
       const uint32_t* const from = w + int64_t{step} * kFusionWarps * step_words;
       uint32_t* const to = ring + step % kThinAhead * step_words;
 #pragma unroll
-      for (int u = 0; u < kThinUnits; ++u) {
+      for (int u = 0; u < kMostFusionUnits; ++u) {
         if (u < p.units) cp_async16(to + u * 128, from + u * 128, true);
       }
     }
@@ -72,7 +99,7 @@ __global__ void __launch_bounds__(kFusionThreads, ROWS > 4 ? 1 : 2) tensor_fusio
   for (int i = 0; i < kThinAhead - 1; ++i) fetch(i);
 
   float* const s_tile = shared + kFusionWarps * kThinAhead * step_words;
-  constexpr int kValues = kThinUnits * 2 * ROWS;
+  constexpr int kValues = kMostFusionUnits * 2 * ROWS;
   float sum[kValues] = {};  // [unit][column half][row]
   for (int step = 0; step < steps;) {
     const FusionWindow win = fusion_window(p.order, begin + step / per_stage);
@@ -87,7 +114,7 @@ __global__ void __launch_bounds__(kFusionThreads, ROWS > 4 ? 1 : 2) tensor_fusio
     const FusionRole r0 = win.segment ? p.role[1][2] : p.role[0][2],
                      r1 = win.segment ? p.role[1][3] : p.role[0][3];
     const int r1_count = win.segment ? p.order.segment[1].count[3] : p.order.segment[0].count[3];
-    FusionWalk walk(win, (begin - win.first_stage) * p.order.stage_steps + step * kFusionWarps + warp);
+    ThinWalk walk(win, (begin - win.first_stage) * p.order.stage_steps + step * kFusionWarps + warp);
     float lead[ROWS] = {}, q[ROWS][kEach] = {};
     const int window_end = min(end, win.first_stage + win.stages) - begin;
     for (; step < window_end * per_stage; ++step) {
@@ -123,7 +150,7 @@ __global__ void __launch_bounds__(kFusionThreads, ROWS > 4 ? 1 : 2) tensor_fusio
       walk.advance(win, kFusionWarps);
       const uint32_t* const from = ring + step % kThinAhead * step_words;
 #pragma unroll
-      for (int u = 0; u < kThinUnits; ++u) {
+      for (int u = 0; u < kMostFusionUnits; ++u) {
         if (u == p.units) break;
         const uint4 b = load4(from + u * 128);
         const uint32_t words[4] = {b.x, b.y, b.z, b.w};
@@ -169,6 +196,44 @@ __global__ void __launch_bounds__(kFusionThreads, ROWS > 4 ? 1 : 2) tensor_fusio
              g] = v;
     }
   }
+}
+
+namespace {
+
+template <int ROWS, bool HALF>
+void launch(Call& call, const FusionArgs& p, const FusionPlan& plan) {
+  const dim3 grid(static_cast<unsigned>(plan.blocks), static_cast<unsigned>(p.splits));
+  CINEFUSE_LAUNCH(call.stream(), (tensor_fusion_thin_kernel<ROWS, HALF>), grid, kFusionThreads,
+                  plan.shared_bytes, p);
+}
+
+template <bool HALF>
+void launch(Call& call, const FusionArgs& p, const FusionPlan& plan) {
+  if (p.rows == 1) return launch<1, HALF>(call, p, plan);
+  if (p.rows == 2) return launch<2, HALF>(call, p, plan);
+  if (p.rows <= 4) return launch<4, HALF>(call, p, plan);
+  launch<8, HALF>(call, p, plan);
+}
+
+}  // namespace
+
+FusionPlan fusion_thin_plan(FusionArgs& p, const Device& device) {
+  const int rows = p.rows <= 2 ? p.rows : p.rows <= 4 ? 4 : 8;
+  int values = 0;
+  for (const FusionSegment& g : p.order.segment) values = std::max(values, g.s_tile + g.f_tile);
+  const int words = std::max(kFusionWarps * kThinAhead * p.units * 128 + values * rows,
+                             kFusionWarps * kMostFusionUnits * 2 * rows * 8);
+  const int blocks_an_sm = rows <= 4 ? 2 : 1;
+  FusionPlan plan{};
+  plan.blocks = p.columns / (p.units * 16);
+  plan.shared_bytes = sizeof(float) * static_cast<size_t>(words);
+  p.row_tiles = 1;
+  p.splits = fusion_splits(p, plan.blocks, blocks_an_sm, 0., device);
+  return plan;
+}
+
+void fusion_thin_launch(Call& call, const FusionArgs& p, bool half, const FusionPlan& plan) {
+  half ? launch<true>(call, p, plan) : launch<false>(call, p, plan);
 }
 
 }  // namespace cinefuse::gpu

@@ -107,7 +107,7 @@ void fiber_entry() {
   for (;;) {
     Thread* const t = b.current;
     try {
-      (*b.launch->body)();
+      b.launch->run(b.launch->context);
     } catch (const std::exception& error) {
       fail("%s", error.what());
     }

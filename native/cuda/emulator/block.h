@@ -3,7 +3,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "fiber.h"
@@ -73,8 +72,9 @@ struct Launch {
   const char* kernel;
   dim3 grid, block;
   size_t dynamic_bytes;
-  size_t dynamic_limit;  // asked for with cudaFuncSetAttribute; 0: never asked
-  const std::function<void()>* body;
+  size_t dynamic_limit;              // asked for with cudaFuncSetAttribute; 0: never asked
+  void (*run)(const void* context);  // one CUDA thread
+  const void* context;
 };
 
 constexpr size_t kMostShared = 227 * 1024;  // of a block on sm_90; sm_80 has 163 KiB

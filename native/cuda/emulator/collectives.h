@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "block.h"
+#include "race.h"
 
 namespace cinefuse::emulator {
 
@@ -117,5 +118,8 @@ __forceinline__ unsigned atomicInc(unsigned* p, unsigned limit) {
 __forceinline__ unsigned atomicCAS(unsigned* p, unsigned expected, unsigned value) {
   return cinefuse::emulator::atomic_change(p, [=](unsigned old) { return old == expected ? value : old; });
 }
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+inline void __threadfence() {
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  cinefuse::emulator::race::fence();
+}
 inline void __threadfence_block() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }

@@ -97,7 +97,7 @@ Crew& crew() {
   return *one;
 }
 
-unsigned workers() {
+[[maybe_unused]] unsigned workers() {
   if (const char* text = std::getenv("CINEFUSE_EMULATED_WORKERS")) return std::max(1, std::atoi(text));
   static const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   return cores;
@@ -144,7 +144,11 @@ void run_grid(const Launch& launch) {
     if (!std::strncmp(text, "random", 6)) job.order = Block::Order::kRandom;
     if (const char* colon = std::strchr(text, ':')) job.seed = static_cast<uint64_t>(std::atoll(colon + 1));
   }
+#if defined(CINEFUSE_RACE_CHECK)
+  const unsigned helpers = 0;  // all blocks' accesses are compared on one thread
+#else
   const unsigned helpers = static_cast<unsigned>(std::min<uint64_t>(workers(), job.blocks)) - 1;
+#endif
   crew().work(job, helpers);
   if (helpers) crew().dismiss(job);
   if (job.error) std::rethrow_exception(job.error);

@@ -10,9 +10,22 @@ using cinefuse::emulator::race::Kind;
 
 static inline __attribute__((always_inline)) void note(const volatile void* at, size_t bytes, Kind kind) {
   using namespace cinefuse::emulator;
+  const Block* const b = running_block;
+  if (!b || !b->current) return;
   const void* const p = const_cast<const void*>(at);
-  if (reinterpret_cast<uintptr_t>(p) - race::shared_begin >= kArena) return;
-  race::access_shared(p, bytes, kind, __builtin_return_address(0));
+  if (p == &running_block) return;
+  const Worker& w = *b->worker;
+  const auto offset = static_cast<size_t>(static_cast<const char*>(p) - reinterpret_cast<const char*>(&w));
+  if (offset < sizeof(Worker)) {
+    const size_t arena =
+        static_cast<size_t>(reinterpret_cast<const char*>(w.arena) - reinterpret_cast<const char*>(&w));
+    if (offset >= arena && offset < arena + kArena) {
+      race::access_shared(p, bytes, kind, __builtin_return_address(0));
+    }
+    return;
+  }
+  if (p >= w.stacks.begin() && p < w.stacks.end()) return;
+  race::access_global(p, bytes, kind, __builtin_return_address(0));
 }
 
 #define HOOK extern "C" __attribute__((visibility("hidden")))

@@ -35,11 +35,23 @@ inline bool possible(dim3 grid, dim3 block) {
          grid.x && grid.y && grid.z && grid.x <= 0x7fffffffu && grid.y <= 65535 && grid.z <= 65535;
 }
 
-template <class... P, size_t... I>
-CINEFUSE_UNCHECKED void call_kernel(void (*kernel)(P...), std::tuple<P...>& arguments,
-                                    std::index_sequence<I...>) {
-  kernel(std::get<I>(arguments)...);
-}
+// A kernel with its arguments. Not instrumented: they are in the host's memory here.
+template <class... P>
+struct BoundKernel {
+  void (*kernel)(P...);
+  std::tuple<P...> arguments;
+
+  CINEFUSE_UNCHECKED static void run(const void* context) {
+    const auto& bound = *static_cast<const BoundKernel*>(context);
+    bound.call(std::index_sequence_for<P...>{});
+  }
+
+ private:
+  template <size_t... I>
+  CINEFUSE_UNCHECKED void call(std::index_sequence<I...>) const {
+    kernel(std::get<I>(arguments)...);
+  }
+};
 
 template <class... P, class... A>
 void start(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t dynamic_bytes,
@@ -64,13 +76,13 @@ void start(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t
         report(cudaErrorInvalidValue, "more than 48 KiB of dynamic shared memory without asking for it"));
   }
   const int device = stream ? stream->device : current_device;
-  auto packed = std::make_shared<std::tuple<P...>>(std::forward<A>(arguments)...);
+  using Bound = BoundKernel<P...>;
+  const auto bound = std::make_shared<const Bound>(Bound{kernel, {std::forward<A>(arguments)...}});
   auto run = [=] {
-    const std::function<void()> body = [&] { call_kernel(kernel, *packed, std::index_sequence_for<P...>{}); };
-    const Launch launch{name, grid, block, dynamic_bytes, limit, &body};
+    const Launch launch{name, grid, block, dynamic_bytes, limit, Bound::run, bound.get()};
     if (!trace::wanted()) return run_launch(device, launch);
     trace::Recording recording(reinterpret_cast<const void*>(kernel), launch,
-                               trace::bytes_of(*packed, std::index_sequence_for<P...>{}));
+                               trace::bytes_of(bound->arguments, std::index_sequence_for<P...>{}));
     run_launch(device, launch);
     if (!is_lost(device)) recording.finish();
   };

@@ -10,17 +10,16 @@ namespace cinefuse::emulator::race {
 #if defined(CINEFUSE_RACE_CHECK)
 enum class Kind { kRead, kWrite, kAtomic, kCopy };
 
-// Where this OS thread's shared memory begins; 0 before its first launch.
-extern __thread uintptr_t shared_begin CINEFUSE_FAST_TLS;
-
-// An access of the running CUDA thread to shared memory, by the code at that address.
+// An access of the running CUDA thread to shared memory, or to what is neither that nor its own stack.
 void access_shared(const void* p, size_t bytes, Kind kind, const void* code);
+void access_global(const void* p, size_t bytes, Kind kind, const void* code);
 
 void begin_launch(Block& b);
 void begin_block(Block& b);
 void add_array(Block& b, const SharedKey& key, unsigned char* memory);
 void barrier(Block& b);
 void sync_warp(Block& b, unsigned warp, unsigned mask);
+void fence();
 // Between the two, nobody may access the copy's bytes.
 void copy_started(void* to, size_t bytes, const void* code);
 void copy_finished(void* to, size_t bytes);
@@ -32,6 +31,7 @@ inline void begin_block(Block&) {}
 inline void add_array(Block&, const SharedKey&, unsigned char*) {}
 inline void barrier(Block&) {}
 inline void sync_warp(Block&, unsigned, unsigned) {}
+inline void fence() {}
 inline void copy_started(void*, size_t, const void*) {}
 inline void copy_finished(void*, size_t) {}
 inline void explain(Block&) {}

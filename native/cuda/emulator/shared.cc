@@ -10,8 +10,25 @@ namespace {
 
 constexpr unsigned char kGuardByte = 0xC5;
 
+// Whether the block may have so many bytes more.
+void check_shared_size(const Block& b, size_t more) {
+  const Launch& launch = *b.launch;
+  const size_t all = b.shared_bytes + more, dynamic = launch.dynamic_bytes, fixed = all - dynamic;
+  if (fixed > kPlainShared) {
+    fail("%zu bytes of static shared memory; more than 48 KiB must be dynamic", fixed);
+  }
+  if (all > kPlainShared && launch.dynamic_limit < dynamic) {
+    fail(
+        "%zu bytes of static and %zu of dynamic shared memory: more than 48 KiB, and cudaFuncSetAttribute "
+        "did not ask for it",
+        fixed, dynamic);
+  }
+  if (all > kMostShared) fail("%zu bytes of shared memory; a block has %zu at most", all, kMostShared);
+}
+
 unsigned char* place_array(Worker& w, const SharedKey& key) {
   Block& b = w.block;
+  check_shared_size(b, key.bytes);
   if (b.n_arrays == kMostArrays) fail("more than %u shared arrays", kMostArrays);
   unsigned char* const memory = w.arena + w.arena_used;
   w.arena_used += (key.bytes + 15) / 16 * 16 + kGuard;
@@ -27,35 +44,16 @@ unsigned char* place_array(Worker& w, const SharedKey& key) {
   return memory;
 }
 
-void check_shared_size(const Block& b) {
-  const Launch& launch = *b.launch;
-  const size_t fixed = b.shared_bytes - launch.dynamic_bytes;
-  if (fixed > kPlainShared) {
-    fail("%zu bytes of static shared memory; more than 48 KiB must be dynamic", fixed);
-  }
-  if (b.shared_bytes > kPlainShared && launch.dynamic_limit < launch.dynamic_bytes) {
-    fail(
-        "%zu bytes of static and %zu of dynamic shared memory: more than 48 KiB, and cudaFuncSetAttribute "
-        "did not ask for it",
-        fixed, launch.dynamic_bytes);
-  }
-  if (b.shared_bytes > kMostShared) {
-    fail("%zu bytes of shared memory; a block has %zu at most", b.shared_bytes, kMostShared);
-  }
-}
-
 }  // namespace
 
-Worker::Worker() : threads(new Thread[kMostThreads]()) {
-  block.threads = threads.get();
+Worker::Worker() {
+  block.threads = threads;
   block.worker = this;
-  arena = static_cast<unsigned char*>(::operator new(kArena, std::align_val_t{64}));
 }
 Worker::~Worker() {
 #if CINEFUSE_EMULATED_ASAN
   __asan_unpoison_memory_region(arena, kArena);
 #endif
-  ::operator delete(arena, std::align_val_t{64});
 }
 
 void begin_shared(Worker& w) {
@@ -72,7 +70,6 @@ void begin_shared(Worker& w) {
   if (!b.launch->dynamic_bytes) return;
   w.dynamic_key = {"(dynamic)", b.launch->dynamic_bytes};
   b.dynamic = place_array(w, w.dynamic_key);
-  check_shared_size(b);
 }
 
 void poison_shared(Worker& w) {
@@ -111,9 +108,7 @@ void* shared_array(const SharedKey& key) {
   for (unsigned i = 0; i < b.n_arrays; ++i) {
     if (b.arrays[i].key == &key) return b.arrays[i].memory;
   }
-  unsigned char* const memory = place_array(*b.worker, key);
-  check_shared_size(b);
-  return memory;
+  return place_array(*b.worker, key);
 }
 
 static void copy_now(const PendingCopy& copy) {

@@ -1,8 +1,6 @@
 // What one OS thread keeps for the blocks that it runs: the CUDA threads' states and stacks, shared memory.
 // The emulator's own; kernels do not see it.
 #pragma once
-#include <memory>
-
 #include "block.h"
 
 namespace cinefuse::emulator {
@@ -17,18 +15,17 @@ struct Worker {
   ~Worker();
 
   Block block{};
+  Thread threads[kMostThreads]{};
   Stacks stacks;
-  std::unique_ptr<Thread[]> threads;
   unsigned free_stacks[kMostThreads], n_free = 0;
   Context main;  // of run_block's loop
   void* main_asan_stack = nullptr;
   const void* main_stack = nullptr;
   size_t main_stack_bytes = 0;
   bool from_main = false;
-
-  unsigned char* arena = nullptr;  // shared memory: guards and arrays by turns
   size_t arena_used = 0;
   SharedKey dynamic_key{};
+  alignas(64) unsigned char arena[kArena];  // shared memory: guards and arrays by turns
 };
 
 // The calling OS thread's.

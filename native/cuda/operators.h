@@ -21,21 +21,21 @@ extern const Operator kTemporalAttentionOperator;
 extern const Operator kTensorFusionOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
-    &kActivationOperator,     // CINEFUSE_ACTIVATION
-    &kLayerNormOperator,      // CINEFUSE_LAYER_NORM
-    &kLinearOperator,         // CINEFUSE_LINEAR
-    &kTensorFusionOperator,   // CINEFUSE_TENSOR_FUSION
-    &kOuterProductOperator,   // CINEFUSE_OUTER_PRODUCT
-    &kLowRankFusionOperator,  // CINEFUSE_LOW_RANK_FUSION
+    &kActivationOperator,         // CINEFUSE_ACTIVATION
+    &kLayerNormOperator,          // CINEFUSE_LAYER_NORM
+    &kLinearOperator,             // CINEFUSE_LINEAR
+    &kTensorFusionOperator,       // CINEFUSE_TENSOR_FUSION
+    &kOuterProductOperator,       // CINEFUSE_OUTER_PRODUCT
+    &kLowRankFusionOperator,      // CINEFUSE_LOW_RANK_FUSION
     &kModalityAttentionOperator,  // CINEFUSE_MODALITY_ATTENTION
     &kTemporalAttentionOperator,  // CINEFUSE_TEMPORAL_ATTENTION
     &kAdditiveAttentionOperator,  // CINEFUSE_ADDITIVE_ATTENTION
-    &kSpatialAttentionOperator,  // CINEFUSE_SPATIAL_ATTENTION
-    &kCrossAttentionOperator,  // CINEFUSE_CROSS_ATTENTION
-    &kMelOperator,            // CINEFUSE_MEL
-    &kPowerToDbOperator,      // CINEFUSE_POWER_TO_DB
-    &kFramesOperator,         // CINEFUSE_FRAMES
-    &kFusionNetworkOperator,  // CINEFUSE_FUSION_NETWORK
+    &kSpatialAttentionOperator,   // CINEFUSE_SPATIAL_ATTENTION
+    &kCrossAttentionOperator,     // CINEFUSE_CROSS_ATTENTION
+    &kMelOperator,                // CINEFUSE_MEL
+    &kPowerToDbOperator,          // CINEFUSE_POWER_TO_DB
+    &kFramesOperator,             // CINEFUSE_FRAMES
+    &kFusionNetworkOperator,      // CINEFUSE_FUSION_NETWORK
 };
 
 }  // namespace cinefuse::gpu

@@ -101,6 +101,21 @@ class Description {
   cinefuse_low_rank_fusion_description low_rank_{};
 };
 
+// Of each sequence, 0 where it is absent: what was given there may be anything.
+std::vector<std::vector<int32_t>> lengths_there(const FusionNetwork& network, const FusionNetworkParams& p) {
+  const size_t count = network.modalities.size(), batch = static_cast<size_t>(p.batch);
+  std::vector<std::vector<int32_t>> lengths(count);
+  for (size_t i = 0; i < count; ++i) {
+    const NetworkInput& input = p.inputs[i];
+    if (!input.x || network.modalities[i].pooling == Pooling::kNone) continue;
+    for (size_t r = 0; r < batch; ++r) {
+      const int32_t length = input.lengths ? input.lengths[r] : static_cast<int32_t>(input.steps);
+      lengths[i].push_back(p.present[r * count + i] ? length : 0);
+    }
+  }
+  return lengths;
+}
+
 // Throws as the CPU twin does, for the first modality that has one.
 void require_finite(const FusionNetwork& network, const FusionNetworkParams& p,
                     const std::vector<uint64_t>& not_finite) {
@@ -120,10 +135,11 @@ void fusion_network_device(const FusionNetwork& network, const FusionNetworkPara
     const Description description(network);
     return create_on_device(exec, CINEFUSE_FUSION_NETWORK, description.all);
   });
+  const std::vector<std::vector<int32_t>> lengths = lengths_there(network, p);
   std::vector<cinefuse_network_input> inputs;
   for (size_t i = 0; i < network.modalities.size(); ++i) {
     const NetworkInput& input = p.inputs[i];
-    inputs.push_back({input.x, input.lengths, input.weights, input.steps});
+    inputs.push_back({input.x, lengths[i].empty() ? nullptr : lengths[i].data(), input.weights, input.steps});
   }
   std::vector<uint64_t> not_finite(inputs.size());
   run_on_device(exec, CINEFUSE_FUSION_NETWORK, *twin,

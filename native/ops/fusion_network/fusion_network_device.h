@@ -55,9 +55,9 @@ struct cinefuse_fusion_network_description {
 };
 
 struct cinefuse_network_input {
-  const float* x;  // null: absent in every row
-  const int32_t* lengths;
-  float* weights;
+  const float* x;          // null: absent in every row
+  const int32_t* lengths;  // (batch) of a sequence, 0 where it is absent; else null
+  float* weights;          // (batch, steps) out, or null
   int64_t steps;
 };
 

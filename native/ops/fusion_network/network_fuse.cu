@@ -80,8 +80,8 @@ __global__ void __launch_bounds__(kFuseThreads)
   }
 }
 
-void attend_features(Call& call, int64_t rows, int64_t d, const NetworkRows& network, const float* h,
-                     float* e, float* y, float* weights) {
+void weigh_features(Call& call, int64_t rows, int64_t d, const NetworkRows& network, const float* h, float* e,
+                    float* y, float* weights) {
   CINEFUSE_LAUNCH(call.stream(), network_features_kernel, static_cast<unsigned>(rows), kFuseThreads, 0,
                   network, d, h, e, y, weights);
 }

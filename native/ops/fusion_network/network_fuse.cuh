@@ -10,17 +10,17 @@ struct WeighedRows {
   const float* logits;  // (modalities)
   const float* v;       // v_m[r] at v + m * modality_stride + r * row_stride; not read where it is not there
   int64_t modality_stride, row_stride;
-  const float* early;  // or null, with early_share 0
-  float early_share;
   float* y;
   int64_t cols, ldy;
-  float* weights;  // a: (rows, modalities), or null
+  float* weights;                // a: (rows, modalities), or null
+  const float* early = nullptr;  // (rows, cols)
+  float early_share = 0.f;
 };
 void weigh_rows(Call& call, int64_t rows, const NetworkRows& network, const WeighedRows& run);
 
 // y[r][j] = sum_m a_m[j] h[r][m][j], a_m[j] = softmax over the modalities that are there of e[r][m][j], which
 // it replaces; weights[r][m] = mean of a_m over j, or null. h, e: (rows, modalities, d); y: (rows, d).
-void attend_features(Call& call, int64_t rows, int64_t d, const NetworkRows& network, const float* h,
-                     float* e, float* y, float* weights);
+void weigh_features(Call& call, int64_t rows, int64_t d, const NetworkRows& network, const float* h, float* e,
+                    float* y, float* weights);
 
 }  // namespace cinefuse::gpu

@@ -4,7 +4,7 @@
 
 namespace cinefuse::gpu {
 
-constexpr int kMostNetworkJobs = 33;  // the modalities of a network and what comes after them
+constexpr int kMostNetworkJobs = 33;  // the modalities of a network, and what comes after them
 
 struct DeviceLayer {
   int64_t in = 0, out = 0;
@@ -18,8 +18,11 @@ struct DeviceLayer {
   DeviceLayer(Call& call, int64_t in, int64_t out, int activation, const float* w, const float* bias,
               const float* gain, const float* shift);
 
-  // Whether so many rows read the weights in the kernel for few rows, where scaling costs nothing more.
-  bool thin(int64_t rows) const { return rows <= 8 || (rows <= 64 && in * out <= (1 << 20)); }
+  // Whether so many rows go through the kernel for small layers: it reads the weights once for every 8 rows.
+  bool thin(int64_t rows) const {
+    const int64_t n = in * out;
+    return rows <= 256 && n <= (1 << 20) && n * blocks_of(rows, 8) <= (1 << 23);
+  }
 };
 
 // y (rows, out) <- act(LN(W x + b)), rows ldx and ldy apart.
@@ -33,13 +36,18 @@ struct LayerRun {
   // Thin ones only: x <- (x - mean) * scale first, (in) rounded up to a multiple of four, padded with zeros.
   const float* mean = nullptr;
   const float* scale = nullptr;
-  uint64_t* not_finite = nullptr;  // (row_blocks(rows)): as in cinefuse_fusion_network_params
-  // Column of `present` that says which rows are there; of others x is not read, and y is `absent` (out) or
+  // With them, or null. not_finite: what is not finite in each 8 rows, as in cinefuse_fusion_network_params;
+  // scaled: the scaled x that are there, rows as far apart as mean is long.
+  uint64_t* not_finite = nullptr;
+  float* scaled = nullptr;
+  // Column of `present` that says which rows are there: of others x is not read, and y is `absent` (out) or
   // zeros. Less than 0: all are there.
   int modality = -1;
   const float* absent = nullptr;
+  // Thin ones only: instead, of every `steps` rows the first lengths[..] are there.
+  const int32_t* lengths = nullptr;
+  int64_t steps = 1;
 };
-int64_t row_blocks(int64_t rows);
 
 struct NetworkRows {
   const uint8_t* present;  // (batch, modalities)
@@ -58,6 +66,11 @@ __device__ __forceinline__ bool is_not_finite(float x) {
 __device__ __forceinline__ unsigned kind_of_not_finite(float x) {
   const uint32_t bits = float_to_bits(x);
   return (bits & 0x007fffffu ? 0u : 2u) + (bits >> 31);
+}
+
+__device__ __forceinline__ float4 standardise(float4 x, float4 mean, float4 scale) {
+  return make_float4((x.x - mean.x) * scale.x, (x.y - mean.y) * scale.y, (x.z - mean.z) * scale.z,
+                     (x.w - mean.w) * scale.w);
 }
 
 }  // namespace cinefuse::gpu

@@ -1,0 +1,45 @@
+// A fusion network on one device.
+#pragma once
+#include "../../cuda/plans.h"
+#include "../low_rank_fusion/low_rank_fusion_cuda.cuh"
+#include "../tensor_fusion/tensor_fusion_cuda.cuh"
+#include "fusion_network_device.h"
+#include "network_layers.cuh"
+
+namespace cinefuse::gpu {
+
+// As in fusion_network.h.
+enum class NetworkPooling : int32_t { kNone, kMean, kAttention };
+enum class NetworkKind : int32_t { kConcat, kWeightedSum, kLate, kHybrid, kTensor, kLowRank, kAttention };
+
+struct NetworkStack {
+  std::vector<DeviceLayer> trunk;
+  DeviceLayer heads;
+};
+
+struct NetworkModality {
+  int64_t dim = 0, column = 0;
+  NetworkPooling pooling = NetworkPooling::kNone;
+  Array<float> mean, scale, attention_w, absent;
+  DeviceLayer attention, projection;
+  NetworkStack late;
+};
+
+struct NetworkObject final : Object {
+  NetworkKind kind{};
+  int64_t columns = 0, fused = 0, outputs = 0;
+  float slope = 0.f, gate = 0.f;
+  std::vector<NetworkModality> modalities;
+  NetworkStack stack;
+  Array<float> logits, attention_w;
+  DeviceLayer attention;  // over modalities; of features where there is no attention_w
+  TensorFusionWeights tensor;
+  LowRankFusionWeights low_rank;
+  mutable PlanCache plans;
+
+  bool shrink() const override { return plans.drop_idle(); }
+};
+
+std::unique_ptr<NetworkObject> network_create(Call& call, const cinefuse_fusion_network_description& d);
+
+}  // namespace cinefuse::gpu

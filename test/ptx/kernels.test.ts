@@ -33,7 +33,7 @@ async function record(): Promise<TracedLaunch[]> {
   try {
     const program = fileURLToPath(new URL('./calls.js', import.meta.url));
     await promisify(execFile)(process.execPath, [program], {
-      env: { ...process.env, CINEFUSE_EMULATED_TRACE: folder },
+      env: { ...process.env, CINEFUSE_EMULATED_TRACE: folder, CINEFUSE_EMULATED_TRACE_LAUNCHES: '6' },
     });
     return readTraces(folder);
   } finally {

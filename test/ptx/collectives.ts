@@ -43,11 +43,14 @@ function stuck(block: Block): never {
 function barrier(block: Block): boolean {
   const { states, words } = block;
   const byId = new Map<number, number[]>();
-  states.forEach((state, thread) => {
-    if (state < 0 || block.waits[state]!.name !== 'barrier') return;
+  for (let thread = 0; thread < states.length; thread++) {
+    const state = states[thread]!;
+    if (state < 0 || block.waits[state]!.name !== 'barrier') continue;
     const id = words[area(block, thread)]!;
-    byId.set(id, [...(byId.get(id) ?? []), thread]);
-  });
+    const others = byId.get(id);
+    if (others) others.push(thread);
+    else byId.set(id, [thread]);
+  }
   let progress = false;
   for (const threads of byId.values()) {
     const wanted = words[area(block, threads[0]!) + 1]! || states.length;
@@ -66,25 +69,37 @@ function barrier(block: Block): boolean {
   return progress;
 }
 
+/** The threads of a mask. */
+function lanesOf(mask: number, first: number): number[] {
+  const group: number[] = [];
+  for (let lane = 0; lane < 32; lane++) if ((mask >>> lane) & 1) group.push(first + lane);
+  return group;
+}
+
 function collectWarp(block: Block, first: number): boolean {
   const { states, words, waits } = block;
   const lanes = Math.min(32, states.length - first);
+  const present = lanes === 32 ? -1 : 2 ** lanes - 1;
   let progress = false;
   for (let lane = 0; lane < lanes; lane++) {
     const state = states[first + lane]!;
-    if (state < 0 || waits[state]!.name === 'barrier') continue;
+    if (state < 0) continue;
     const wait = waits[state]!;
-    const present = lanes === 32 ? -1 : 2 ** lanes - 1;
+    if (wait.name === 'barrier') continue;
     const mask = words[area(block, first + lane)]! & present;
     if (!((mask >>> lane) & 1)) block.fail(wait.site, `lane ${lane} is not in its own mask`);
-    const group: number[] = [];
-    for (let l = 0; l < lanes; l++) if ((mask >>> l) & 1) group.push(first + l);
-    const ended = group.find((thread) => states[thread] === ENDED);
-    if (ended !== undefined) block.fail(wait.site, `divergence: lane ${ended - first} of the mask has ended`);
-    if (!group.every((thread) => states[thread] === state)) continue;
-    if (group.some((thread) => (words[area(block, thread)]! & present) !== mask))
-      block.fail(wait.site, 'divergence: lanes with different masks');
-    COLLECTIVES[wait.name as keyof typeof COLLECTIVES](block, wait, group, first);
+    let complete = true;
+    for (let l = 0; l < lanes; l++) {
+      if (!((mask >>> l) & 1)) continue;
+      const other = states[first + l]!;
+      if (other === ENDED) block.fail(wait.site, `divergence: lane ${l} of the mask has ended`);
+      if (other !== state) complete = false;
+      else if ((words[area(block, first + l)]! & present) !== mask && complete)
+        block.fail(wait.site, 'divergence: lanes with different masks');
+    }
+    if (!complete) continue;
+    const group = lanesOf(mask, first);
+    COLLECTIVES[wait.name](block, wait, group, first);
     for (const thread of group) states[thread] = READY;
     progress = true;
   }
@@ -93,39 +108,32 @@ function collectWarp(block: Block, first: number): boolean {
 
 type Run = (block: Block, wait: Wait, group: number[], first: number) => void;
 
+const values = new Int32Array(32);
 const shuffle: Run = (block, { op, site }, group, first) => {
   const { words } = block;
-  const results = group.map((thread) => {
+  const mode = op.find((part) => part === 'up' || part === 'down' || part === 'bfly') ?? 'idx';
+  let mask = 0;
+  for (const thread of group) {
+    mask |= 1 << (thread - first);
+    values[thread - first] = words[area(block, thread) + 1]!;
+  }
+  for (const thread of group) {
     const at = area(block, thread);
     const lane = thread - first;
     const by = words[at + 2]!;
     const clamp = words[at + 3]! & 31;
     const segment = (words[at + 3]! >> 8) & 31;
-    const most = (lane & segment) | (clamp & ~segment & 31);
-    const least = lane & segment;
-    let source: number;
-    let valid: boolean;
-    if (op.includes('up')) {
-      source = lane - by;
-      valid = source >= most;
-    } else if (op.includes('down')) {
-      source = lane + by;
-      valid = source <= most;
-    } else if (op.includes('bfly')) {
-      source = lane ^ by;
-      valid = source <= most;
-    } else {
-      source = least | (by & ~segment & 31);
-      valid = source <= most;
-    }
+    const bound = (lane & segment) | (clamp & ~segment & 31);
+    let source = lane ^ by;
+    if (mode === 'up') source = lane - by;
+    else if (mode === 'down') source = lane + by;
+    else if (mode === 'idx') source = (lane & segment) | (by & ~segment & 31);
+    const valid = mode === 'up' ? source >= bound : source <= bound;
     if (!valid) source = lane;
-    if (!group.includes(first + source))
-      block.fail(site, `lane ${lane} reads lane ${source}, outside its mask`);
-    return [words[area(block, first + source) + 1]!, valid ? 1 : 0] as const;
-  });
-  group.forEach((thread, n) => {
-    words.set(results[n]!, area(block, thread));
-  });
+    if (!((mask >>> source) & 1)) block.fail(site, `lane ${lane} reads lane ${source}, outside its mask`);
+    words[at] = values[source]!;
+    words[at + 1] = valid ? 1 : 0;
+  }
 };
 
 const vote: Run = (block, { op, site }, group, first) => {
@@ -144,21 +152,21 @@ const vote: Run = (block, { op, site }, group, first) => {
 
 const match: Run = (block, { op }, group, first) => {
   const { words } = block;
-  const values = group.map((thread) => words[area(block, thread) + 1]!);
+  const own = group.map((thread) => words[area(block, thread) + 1]!);
   const equal = (value: number) =>
-    group.reduce((mask, thread, n) => (values[n] === value ? mask | (1 << (thread - first)) : mask), 0);
-  const same = values.every((value) => value === values[0]);
+    group.reduce((mask, thread, n) => (own[n] === value ? mask | (1 << (thread - first)) : mask), 0);
+  const same = own.every((value) => value === own[0]);
   group.forEach((thread, n) => {
     const at = area(block, thread);
-    if (op.includes('any')) words[at] = equal(values[n]!);
-    else words.set(same ? [equal(values[0]!), 1] : [0, 0], at);
+    if (op.includes('any')) words[at] = equal(own[n]!);
+    else words.set(same ? [equal(own[0]!), 1] : [0, 0], at);
   });
 };
 
 const reduce: Run = (block, { op, site }, group) => {
   const { words } = block;
   const unsigned = !op.includes('s32');
-  const values = group.map((thread) => words[area(block, thread) + 1]!).map((v) => (unsigned ? v >>> 0 : v));
+  const own = group.map((thread) => words[area(block, thread) + 1]!).map((v) => (unsigned ? v >>> 0 : v));
   const ways: Record<string, (a: number, b: number) => number> = {
     add: (a, b) => (a + b) | 0,
     min: Math.min,
@@ -169,7 +177,7 @@ const reduce: Run = (block, { op, site }, group) => {
   };
   const way = ways[op.find((part) => part in ways) ?? ''];
   if (!way) return block.fail(site, 'an unknown reduction');
-  const result = values.reduce(way);
+  const result = own.reduce(way);
   for (const thread of group) words[area(block, thread)] = result;
 };
 
@@ -187,46 +195,56 @@ function tf32(word: number): number {
 const A = new Float64Array(16 * 16);
 const B = new Float64Array(16 * 8);
 
+interface Shape {
+  k: number;
+  /** Numbers in a word. */
+  per: number;
+}
+const shapes = new WeakMap<Wait, Shape>();
+function shapeOf(wait: Wait): Shape {
+  const known = shapes.get(wait);
+  if (known) return known;
+  const k = Number(/^m16n8k(\d+)$/.exec(wait.op.find((part) => part.startsWith('m16')) ?? '')?.[1]);
+  const shape = { k, per: wait.op.includes('tf32') ? 1 : 2 };
+  shapes.set(wait, shape);
+  return shape;
+}
+
 /** D = A B + C of 16 x k, k x 8; lanes hold the fragments that PTX gives them. Sums in double, rounded once. */
-const matrix: Run = (block, { op, site }, group) => {
-  if (group.length !== 32) return block.fail(site, 'a matrix product without a whole warp');
+const matrix: Run = (block, wait, group) => {
+  if (group.length !== 32) return block.fail(wait.site, 'a matrix product without a whole warp');
   const { words, floats } = block;
-  const narrow = op.includes('tf32');
-  const k = Number(/^m16n8k(\d+)$/.exec(op.find((part) => part.startsWith('m16')) ?? '')?.[1]);
-  const per = narrow ? 1 : 2; // numbers in a word
+  const { k, per } = shapeOf(wait);
   const columns = 4 * per; // of one word of every lane
   const aWords = (16 * k) / (32 * per);
   const bWords = (8 * k) / (32 * per);
-  group.forEach((thread, lane) => {
-    const at = area(block, thread) + 1 + 4;
+  for (let lane = 0; lane < 32; lane++) {
+    const at = area(block, group[lane]!) + 5;
     const g = lane >> 2;
     const t = lane & 3;
-    const number = (word: number, part: number) => (narrow ? tf32(word) : bfloat(word, part === 1));
-    for (let w = 0; w < aWords; w++) {
-      for (let part = 0; part < per; part++) {
+    for (let part = 0; part < per; part++) {
+      for (let w = 0; w < aWords; w++) {
+        const word = words[at + w]!;
         const column = per * t + part + columns * (w >> 1);
-        A[(g + 8 * (w & 1)) * 16 + column] = number(words[at + w]!, part);
+        A[(g + 8 * (w & 1)) * 16 + column] = per === 1 ? tf32(word) : bfloat(word, part === 1);
+      }
+      for (let w = 0; w < bWords; w++) {
+        const word = words[at + aWords + w]!;
+        B[g * 16 + per * t + part + columns * w] = per === 1 ? tf32(word) : bfloat(word, part === 1);
       }
     }
-    for (let w = 0; w < bWords; w++) {
-      for (let part = 0; part < per; part++) {
-        B[(per * t + part + columns * w) * 8 + g] = number(words[at + aWords + w]!, part);
-      }
+  }
+  // A lane's results go where its first argument and its C were; no lane reads another's.
+  for (let lane = 0; lane < 32; lane++) {
+    const at = area(block, group[lane]!);
+    for (let n = 0; n < 4; n++) {
+      const row = ((lane >> 2) + 8 * (n >> 1)) * 16;
+      const column = (2 * (lane & 3) + (n & 1)) * 16;
+      let sum = floats[at + 1 + n]!;
+      for (let i = 0; i < k; i++) sum += A[row + i]! * B[column + i]!;
+      floats[at + n] = sum;
     }
-  });
-  const sums = group.map((thread, lane) => {
-    const at = area(block, thread) + 1;
-    return [0, 1, 2, 3].map((n) => {
-      const row = (lane >> 2) + 8 * (n >> 1);
-      const column = 2 * (lane & 3) + (n & 1);
-      let sum = floats[at + n]!;
-      for (let i = 0; i < k; i++) sum += A[row * 16 + i]! * B[i * 8 + column]!;
-      return sum;
-    });
-  });
-  group.forEach((thread, lane) => {
-    floats.set(sums[lane]!, area(block, thread));
-  });
+  }
 };
 
 const COLLECTIVES: Record<Exclude<Wait['name'], 'barrier'>, Run> = {

@@ -7,7 +7,7 @@
 #
 # Results: gpu.md, gpu.json, peers.tsv in FOLDER (default: build-gpu). Exit code 0 when everything that could run passed.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "${BASH_SOURCE[0]%/*}/.."
 
 results=build-gpu archs=native
 while [ $# -gt 0 ]; do
@@ -17,7 +17,6 @@ while [ $# -gt 0 ]; do
     *) echo "verify-gpu: unknown option $1" >&2; exit 2 ;;
   esac
 done
-mkdir -p "$results"
 
 failures=()
 step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
@@ -39,7 +38,7 @@ build() {
     -DCINEFUSE_WITH_ADDON=OFF -DCINEFUSE_WITH_GPU_TOOLS=ON > build-gpu/configure.log 2>&1 || { tail -30 build-gpu/configure.log; return 1; }
   cmake --build build-gpu --parallel "$(nproc)" > build-gpu/build.log 2>&1 || { grep -E "error|Error" -A5 build-gpu/build.log | head -60; return 1; }
 }
-mkdir -p build-gpu
+mkdir -p build-gpu "$results"
 must build build || exit 1
 library=$PWD/build-gpu/libcinefuse_cuda.so
 [ -f "$library" ] || library=$(find "$PWD/build-gpu" -name libcinefuse_cuda.so | head -1)

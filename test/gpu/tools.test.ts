@@ -62,7 +62,7 @@ test('the bench times every operator on the device and writes table and JSON', a
 });
 
 test('without a GPU verify:gpu says so and fails', (t) => {
-  const { status, stderr } = spawnSync('bash', [path.join(root, 'scripts', 'verify-gpu.sh')], {
+  const { status, stderr } = spawnSync('/bin/bash', [path.join(root, 'scripts', 'verify-gpu.sh')], {
     encoding: 'utf8',
     env: { PATH: '/nowhere' },
   });

@@ -217,14 +217,9 @@ __global__ void __launch_bounds__(kAttendThreads)
   }
 }
 
-template <class T>
-static bool in_packs(const AttendVectors<T>& v, int64_t n) {
-  return n % 4 == 0 && v.batch % 4 == 0 && v.head % 4 == 0 && v.step % 4 == 0 && is_aligned16(v.data);
-}
-
 void attend(Call& call, const AttendRows& p) {
   const int64_t rows = p.batch * p.heads * p.queries;
-  if (rows == 0) return;
+  if (rows == 0 || attend_tiles(call, p)) return;
   // Few rows are split until there are blocks for all multiprocessors.
   const int64_t floats = p.d + p.dv;
   const int64_t wanted = blocks_of(int64_t{4} * call.device().multiprocessors(), rows);

@@ -18,6 +18,13 @@ struct AttendVectors {
   int64_t batch, head, step;
 };
 
+// Whether they can be read 16 bytes at a time.
+template <class T>
+bool in_packs(const AttendVectors<T>& v, int64_t width) {
+  return width % 4 == 0 && v.batch % 4 == 0 && v.head % 4 == 0 && v.step % 4 == 0 &&
+         reinterpret_cast<uintptr_t>(v.data) % 16 == 0;
+}
+
 struct AttendRows {
   float scale;
   int64_t batch, heads, queries, steps;
@@ -31,6 +38,9 @@ struct AttendRows {
 };
 
 void attend(Call& call, const AttendRows& rows);
+// On the matrix units, rounded as the call's precision says; attend() takes it for many queries. False where
+// it does not pay, or vectors are too wide for it.
+bool attend_tiles(Call& call, const AttendRows& rows);
 
 // Rows whose steps were split into chunks, each weighed on its own: what is left of them, for attend_join.
 // tops (the chunk's greatest score), sums (of its weights e^(e_t - top)): (rows, splits); parts (its weighted

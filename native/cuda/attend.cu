@@ -20,6 +20,9 @@ __device__ __forceinline__ AttendRow attend_row(const AttendRows& p, int64_t row
   r.length = p.lengths ? p.lengths[r.b] : static_cast<int>(p.steps);
   return r;
 }
+__device__ __forceinline__ bool step_counts(const AttendRows& p, const AttendRow& r, int64_t t) {
+  return !p.present || p.present[r.b * p.present_batch + t * p.present_step] != 0;
+}
 template <class T>
 __device__ __forceinline__ T* vectors_of(const AttendVectors<T>& v, const AttendRow& r) {
   return v.data + r.b * v.batch + r.h * v.head;
@@ -164,8 +167,8 @@ __global__ void __launch_bounds__(kAttendThreads) attend_kernel(AttendRows p, At
     float* const alpha = p.alpha + row * p.steps + first;
     const int64_t end = whole ? p.steps : n;
     for (int64_t t = threadIdx.x; t < end; t += blockDim.x) {
-      const float w = t < n ? weights[t] : 0.f;
-      alpha[t] = w == 0.f ? 0.f : w * scale;  // also when a NaN has spread
+      alpha[t] =
+          t < n && step_counts(p, r, first + t) ? weights[t] * scale : 0.f;  // also when a NaN has spread
     }
   }
   float* c = vectors_of(p.c, r) + r.i * p.c.step;
@@ -212,8 +215,8 @@ __global__ void __launch_bounds__(kAttendThreads)
   }
   if (p.alpha && at < p.steps) {
     float* const alpha = p.alpha + row * p.steps + at;
-    const float w = at < r.length ? *alpha * chunk_factor(tops[at / a.chunk], top) : 0.f;
-    *alpha = w == 0.f ? 0.f : w * scale;
+    const bool counts = at < r.length && step_counts(p, r, at);
+    *alpha = counts ? *alpha * chunk_factor(tops[at / a.chunk], top) * scale : 0.f;
   }
 }
 

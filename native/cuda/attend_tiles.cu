@@ -211,7 +211,8 @@ __global__ void __launch_bounds__(32 * kMostTileWarps, WIDTH > 64 ? 3 : 4)
         for (int i = at; i < at + 2; ++i) {
           if (i >= keys) continue;
           float* const w = alpha + row * p.steps + i;
-          *w = i >= n || *w == -INFINITY ? 0.f : expf(*w - top[r]) * scale;
+          const bool counts = i < n && (!present || present[i * p.present_step] != 0);
+          *w = counts ? (*w == -INFINITY ? 0.f : expf(*w - top[r])) * scale : 0.f;
         }
       }
     }

@@ -28,10 +28,12 @@ __global__ void __launch_bounds__(kFeatureThreads) attend_features_kernel(Featur
   if (row >= static_cast<unsigned>(p.rows)) return;
   const int64_t first = int64_t{row} * p.m * p.d + (unit - row * packs) * VEC;
   bool present[MOST];
+  int count = 0;
   float e[MOST][VEC], h[MOST][VEC];
 #pragma unroll
   for (int i = 0; i < MOST; ++i) {
     present[i] = i < p.m && (!p.mask || p.mask[int64_t{row} * p.m + i] != 0);
+    count += present[i];
 #pragma unroll
     for (int k = 0; k < VEC; ++k) e[i][k] = h[i][k] = 0.f;
     if (!present[i]) continue;
@@ -47,7 +49,8 @@ __global__ void __launch_bounds__(kFeatureThreads) attend_features_kernel(Featur
     c[k] = 0.f;
 #pragma unroll
     for (int i = 0; i < MOST; ++i) {
-      e[i][k] = present[i] ? expf(e[i][k] - top) : 0.f;
+      // One alone has weight 1, whatever its score.
+      e[i][k] = !present[i] ? 0.f : count == 1 ? 1.f : expf(e[i][k] - top);
       sum += e[i][k];
       c[k] += e[i][k] * h[i][k];
     }
@@ -72,6 +75,8 @@ __global__ void __launch_bounds__(kFeatureThreads) attend_many_features_kernel(F
   if (row >= static_cast<unsigned>(p.rows)) return;
   const int64_t first = int64_t{row} * p.m * p.d + (unit - row * packs) * VEC;
   const uint8_t* const mask = p.mask ? p.mask + int64_t{row} * p.m : nullptr;
+  int count = 0;
+  for (int i = 0; i < p.m; ++i) count += !mask || mask[i] != 0;
   float top[VEC], sum[VEC], c[VEC];
 #pragma unroll
   for (int k = 0; k < VEC; ++k) top[k] = -INFINITY, sum[k] = c[k] = 0.f;
@@ -84,6 +89,7 @@ __global__ void __launch_bounds__(kFeatureThreads) attend_many_features_kernel(F
     stream_pack<VEC>(p.h + first + i * p.d, h);
 #pragma unroll
     for (int k = 0; k < VEC; ++k) {
+      if (count == 1) e[k] = 0.f;  // one alone has weight 1, whatever its score
       const float next = fmaxf(top[k], e[k]), before = begun ? expf(top[k] - next) : 0.f,
                   x = expf(e[k] - next);
       sum[k] = sum[k] * before + x;
@@ -104,7 +110,7 @@ __global__ void __launch_bounds__(kFeatureThreads) attend_many_features_kernel(F
     load_pack<VEC>(p.e + first + i * p.d, e);
     const bool present = !mask || mask[i];
 #pragma unroll
-    for (int k = 0; k < VEC; ++k) e[k] = present ? expf(e[k] - top[k]) * sum[k] : 0.f;
+    for (int k = 0; k < VEC; ++k) e[k] = !present ? 0.f : count == 1 ? 1.f : expf(e[k] - top[k]) * sum[k];
     store_pack<VEC>(p.e + first + i * p.d, e);
   }
 }

@@ -214,7 +214,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) spatial_kernel(SpatialArgumen
     float* const alpha = p.alpha + int64_t{u.map} * p.positions;
     for (int n = u.from + static_cast<int>(threadIdx.x); n < u.to; n += threads) {
       const float e = alpha[n];
-      alpha[n] = e == -INFINITY ? 0.f : expf(e - greatest) * scale;
+      alpha[n] = (e == -INFINITY ? 0.f : expf(e - greatest)) * scale;
     }
   }
 }

@@ -5,89 +5,131 @@ import {
   type NetworkInputs,
   type NetworkWeight,
 } from '../../lib/fusion/network.js';
+import type { Backend } from '../../lib/ops/index.js';
+import { DEVICE_BACKENDS, random } from '../backends.js';
 import { type ExpectedError, throwsTyped } from '../errors.js';
 import { caseOf, inputsOf, specOf, weightsOf } from './reference-networks.js';
 
-test('bad inputs: typed errors that name the modality and the row', async (t) => {
-  const c = caseOf('late');
-  using network = FusionNetwork.create(specOf(c), weightsOf(c));
-  const run = (changes: Partial<NetworkInputs>) => network.run({ ...inputsOf(c), ...changes });
-  const { modalities, present } = inputsOf(c);
-  const infinite = (modalities.text as Float32Array).slice();
-  infinite[8] = Number.POSITIVE_INFINITY;
-  const video = modalities['trailer.video'] as { data: Float32Array; steps: number; lengths: Int32Array };
-  const hollow = video.data.slice();
-  hollow[5 * 5 * 6 + 3 * 6 + 2] = Number.NaN;
-  const none = present.slice();
-  none.fill(0, 9, 12);
-  const cases: [Partial<NetworkInputs>, ExpectedError][] = [
-    [{ batch: 0 }, { name: 'ShapeError', code: 'ERR_SHAPE', field: 'batch' }],
-    [{ batch: 5 }, { code: 'ERR_SHAPE', field: 'present' }],
-    [{ present: none }, { name: 'InputError', code: 'ERR_INPUT_EMPTY', field: 'present', message: /row 3/ }],
-    [{ present: present.subarray(1) }, { code: 'ERR_SHAPE', field: 'present' }],
-    [
-      { modalities: { ...modalities, text: infinite } },
-      { code: 'ERR_INPUT_VALUE', field: 'text', message: /inf in row 1 \(step 0, feature 1\)/ },
-    ],
-    [
-      { modalities: { ...modalities, 'trailer.video': { ...video, data: hollow } } },
-      { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /nan in row 5 \(step 3, feature 2\)/ },
-    ],
-    [
-      {
-        modalities: {
-          ...modalities,
-          'trailer.video': { ...video, lengths: Int32Array.of(5, 1, 3, 0, 0, 4) },
+for (const backend of ['cpu', ...DEVICE_BACKENDS] as const) {
+  test(`bad inputs: typed errors that name the modality and the row [${backend}]`, async (t) => {
+    const c = caseOf('late');
+    using network = FusionNetwork.create(specOf(c), weightsOf(c));
+    const run = (changes: Partial<NetworkInputs>) => network.run({ ...inputsOf(c), ...changes }, { backend });
+    const { modalities, present } = inputsOf(c);
+    const infinite = (modalities.text as Float32Array).slice();
+    infinite[8] = Number.POSITIVE_INFINITY;
+    const video = modalities['trailer.video'] as { data: Float32Array; steps: number; lengths: Int32Array };
+    const hollow = video.data.slice();
+    hollow[5 * 5 * 6 + 3 * 6 + 2] = Number.NaN;
+    const none = present.slice();
+    none.fill(0, 9, 12);
+    const cases: [Partial<NetworkInputs>, ExpectedError][] = [
+      [{ batch: 0 }, { name: 'ShapeError', code: 'ERR_SHAPE', field: 'batch' }],
+      [{ batch: 5 }, { code: 'ERR_SHAPE', field: 'present' }],
+      [
+        { present: none },
+        { name: 'InputError', code: 'ERR_INPUT_EMPTY', field: 'present', message: /row 3/ },
+      ],
+      [{ present: present.subarray(1) }, { code: 'ERR_SHAPE', field: 'present' }],
+      [
+        { modalities: { ...modalities, text: infinite } },
+        { code: 'ERR_INPUT_VALUE', field: 'text', message: /inf in row 1 \(step 0, feature 1\)/ },
+      ],
+      [
+        { modalities: { ...modalities, 'trailer.video': { ...video, data: hollow } } },
+        { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /nan in row 5 \(step 3, feature 2\)/ },
+      ],
+      [
+        {
+          modalities: {
+            ...modalities,
+            'trailer.video': { ...video, lengths: Int32Array.of(5, 1, 3, 0, 0, 4) },
+          },
         },
-      },
-      { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /1\.\.5 .*row 4.*received 0/ },
-    ],
-    [
-      {
-        modalities: {
-          ...modalities,
-          'trailer.video': { ...video, lengths: Int32Array.of(6, 1, 3, 0, 2, 4) },
+        { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /1\.\.5 .*row 4.*received 0/ },
+      ],
+      [
+        {
+          modalities: {
+            ...modalities,
+            'trailer.video': { ...video, lengths: Int32Array.of(6, 1, 3, 0, 2, 4) },
+          },
         },
-      },
-      { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /row 0.*received 6/ },
-    ],
-    [
-      { modalities: { ...modalities, 'trailer.video': { ...video, lengths: new Int32Array(5) } } },
-      { code: 'ERR_SHAPE', field: 'trailer.video.lengths' },
-    ],
-    [
-      { modalities: { ...modalities, 'trailer.video': { ...video, steps: 4 } } },
-      { code: 'ERR_SHAPE', field: 'trailer.video' },
-    ],
-    [
-      { modalities: { ...modalities, 'trailer.video': { ...video, steps: 0 } } },
-      { code: 'ERR_SHAPE', field: 'trailer.video' },
-    ],
-    [
-      { modalities: { ...modalities, text: { data: infinite, steps: 2 } } },
-      { code: 'ERR_SHAPE', field: 'text', message: /no sequence/ },
-    ],
-    [
-      { modalities: { ...modalities, text: new Float32Array(41) } },
-      { name: 'ShapeError', code: 'ERR_SHAPE', field: 'text' },
-    ],
-    [{ modalities: { ...modalities, text: [1] as never } }, { code: 'ERR_INPUT_TYPE', field: 'text' }],
-    [{ modalities: { ...modalities, text: new Float32Array(0) } }, { code: 'ERR_SHAPE', field: 'text' }],
-    [
-      { modalities: { ...modalities, text: undefined } },
-      { code: 'ERR_INPUT_VALUE', field: 'text', message: /no input was given/ },
-    ],
-    [
-      { modalities: { ...modalities, txet: infinite } },
-      { code: 'ERR_INPUT_UNKNOWN_FIELD', field: 'txet', message: /did you mean text/ },
-    ],
-    [
-      { modalities: {}, present: undefined },
-      { code: 'ERR_INPUT_EMPTY', field: 'present' },
-    ],
-  ];
-  for (const [changes, expected] of cases) await throwsTyped(t, () => run(changes), expected);
-});
+        { code: 'ERR_INPUT_VALUE', field: 'trailer.video', message: /row 0.*received 6/ },
+      ],
+      [
+        { modalities: { ...modalities, 'trailer.video': { ...video, lengths: new Int32Array(5) } } },
+        { code: 'ERR_SHAPE', field: 'trailer.video.lengths' },
+      ],
+      [
+        { modalities: { ...modalities, 'trailer.video': { ...video, steps: 4 } } },
+        { code: 'ERR_SHAPE', field: 'trailer.video' },
+      ],
+      [
+        { modalities: { ...modalities, 'trailer.video': { ...video, steps: 0 } } },
+        { code: 'ERR_SHAPE', field: 'trailer.video' },
+      ],
+      [
+        { modalities: { ...modalities, text: { data: infinite, steps: 2 } } },
+        { code: 'ERR_SHAPE', field: 'text', message: /no sequence/ },
+      ],
+      [
+        { modalities: { ...modalities, text: new Float32Array(41) } },
+        { name: 'ShapeError', code: 'ERR_SHAPE', field: 'text' },
+      ],
+      [{ modalities: { ...modalities, text: [1] as never } }, { code: 'ERR_INPUT_TYPE', field: 'text' }],
+      [{ modalities: { ...modalities, text: new Float32Array(0) } }, { code: 'ERR_SHAPE', field: 'text' }],
+      [
+        { modalities: { ...modalities, text: undefined } },
+        { code: 'ERR_INPUT_VALUE', field: 'text', message: /no input was given/ },
+      ],
+      [
+        { modalities: { ...modalities, txet: infinite } },
+        { code: 'ERR_INPUT_UNKNOWN_FIELD', field: 'txet', message: /did you mean text/ },
+      ],
+      [
+        { modalities: {}, present: undefined },
+        { code: 'ERR_INPUT_EMPTY', field: 'present' },
+      ],
+    ];
+    for (const [changes, expected] of cases) await throwsTyped(t, () => run(changes), expected);
+  });
+}
+
+/** The message of what is wrong with some inputs. */
+async function messageOf(network: FusionNetwork, inputs: NetworkInputs, backend: Backend): Promise<string> {
+  const outcome = await network.run(inputs, { backend }).catch((error: unknown) => error);
+  return outcome instanceof Error ? `${outcome.name} ${outcome.message}` : 'none';
+}
+
+for (const backend of DEVICE_BACKENDS) {
+  test(`what is not finite is found where the CPU finds it [${backend}]`, async (t) => {
+    const next = random(8);
+    const wrong = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (const name of ['concat', 'attention_feature']) {
+      const c = caseOf(name);
+      using network = FusionNetwork.create(specOf(c), weightsOf(c));
+      // Few rows, and so many that inputs are scaled by a kernel of their own.
+      for (const batch of [1, 6, 300]) {
+        const rows = Array.from({ length: batch }, (_, i) => i % 6);
+        for (let round = 0; round < 6; round++) {
+          const inputs = inputsOf(c, rows);
+          const text = inputs.modalities.text as Float32Array;
+          const { data } = inputs.modalities[['trailer.video', 'audio'][round % 2]!] as {
+            data: Float32Array;
+          };
+          for (const array of round < 3 ? [data] : [data, text]) {
+            for (let i = 0; i < 3; i++) {
+              array[Math.floor(next() * array.length)] = wrong[Math.floor(next() * 3)]!;
+            }
+          }
+          const say = `${name}, batch ${batch}, round ${round}`;
+          t.is(await messageOf(network, inputs, backend), await messageOf(network, inputs, 'cpu'), say);
+        }
+      }
+    }
+  });
+}
 
 test('bad specs: typed errors that name the field', async (t) => {
   const good = specOf(caseOf('attention_tanh'));

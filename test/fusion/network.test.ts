@@ -295,7 +295,7 @@ test('a large network equals its operators called one by one', async (t) => {
   t.true(sequenceWeights!.video!.every((v, i) => Math.abs(v - pooled.alpha[i]!) < 1e-6));
 });
 
-test('random networks: what is absent changes nothing, and all instruction sets agree', async (t) => {
+test('random networks: what is absent changes nothing, and all instruction sets and backends agree', async (t) => {
   const next = random(77);
   const int = (least: number, most: number) => least + Math.floor(next() * (most - least + 1));
   const layer = (out: number): FusionNetworkSpec['trunk'][number] => ({
@@ -352,7 +352,7 @@ test('random networks: what is absent changes nothing, and all instruction sets 
     const plain = await network.run({ batch, modalities: clean, present }, { isa: 'baseline', threads: 1 });
     const baseline = await network.run({ batch, modalities: soiled, present }, { isa: 'baseline' });
     t.deepEqual(baseline, plain, say);
-    for (const { exec } of ways({ devices: false })) {
+    for (const { exec } of ways()) {
       const { heads } = await network.run({ batch, modalities: soiled, present }, exec);
       for (const [name, y] of Object.entries(heads)) {
         const top = Math.max(1, ...plain.heads[name]!.map(Math.abs));

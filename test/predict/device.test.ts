@@ -63,7 +63,8 @@ const films: Movie[] = [
     genres: ['Drama', 'War'],
     synopsis:
       'A man and a woman tell the story of the night a ship sank in the sea near the city, and of the war and the love that came after it.',
-    audio: { path: path.join(EXAMPLE, 'trailer.mp4') },
+    trailer: { path: path.join(EXAMPLE, 'trailer.mp4') },
+    poster: { path: path.join(EXAMPLE, 'poster.jpg') },
   },
   {
     title: 'Light of the City',

@@ -76,27 +76,35 @@ __global__ void __launch_bounds__(kDenseThreads, 2) network_dense_kernel(DenseJo
   for (int j = 0; j < N; ++j) w[j] = job.w + int64_t{min(column0 + j, job.out - 1)} * job.stride;
   float dot[R * N] = {};
   unsigned first = kAllFinite;
+  [[maybe_unused]] constexpr int kAhead = R == 1 ? 2 : 1;
+#pragma unroll kAhead
   for (int k = 4 * (32 * part + lane); k < job.in; k += 128 * job.parts) {
-    float4 a[R], u[N];
+    float4 u[N], mean, scale;
 #pragma unroll
     for (int j = 0; j < N; ++j) u[j] = load4(w[j] + k);
+    if (job.mean) mean = load4(job.mean + k), scale = load4(job.scale + k);
+    constexpr int kTogether = R < 4 ? R : 4;  // rows whose loads are under way at a time
 #pragma unroll
-    for (int r = 0; r < R; ++r) a[r] = load_row4(x + r * job.ldx, k, there >> r & 1u ? job.in : 0, vectors);
-    if (job.mean) {
-      const float4 mean = load4(job.mean + k), scale = load4(job.scale + k);
+    for (int r0 = 0; r0 < R; r0 += kTogether) {
+      float4 a[kTogether];
 #pragma unroll
-      for (int r = 0; r < R; ++r) {
-        if (!(there >> r & 1u)) continue;
-        if (checks)
-          first = min(first, first_not_finite(a[r], static_cast<unsigned>((row0 + r) * job.in + k)));
-        a[r] = standardise(a[r], mean, scale);
-        if (first_columns && job.scaled) store4(job.scaled + int64_t{row0 + r} * job.stride + k, a[r]);
+      for (int i = 0; i < kTogether; ++i) {
+        a[i] = load_row4(x + (r0 + i) * job.ldx, k, there >> (r0 + i) & 1u ? job.in : 0, vectors);
       }
-    }
 #pragma unroll
-    for (int r = 0; r < R; ++r) {
+      for (int i = 0; i < kTogether; ++i) {
+        const int r = r0 + i;
+        if (job.mean && (there >> r & 1u)) {
+          const unsigned position = static_cast<unsigned>(row0 + r);
+          if (checks)
+            first = min(first, first_not_finite(a[i], position * static_cast<unsigned>(job.in) + k));
+          a[i] = standardise(a[i], mean, scale);
+          if (first_columns && job.scaled)
+            store4(job.scaled + position * static_cast<unsigned>(job.stride) + k, a[i]);
+        }
 #pragma unroll
-      for (int j = 0; j < N; ++j) dot[r * N + j] = dot4(dot[r * N + j], a[r], u[j]);
+        for (int j = 0; j < N; ++j) dot[r * N + j] = dot4(dot[r * N + j], a[i], u[j]);
+      }
     }
   }
   warp_sums<R * N>(dot, lane);

@@ -113,22 +113,22 @@ __device__ __forceinline__ void put_levels(const FramesTables& tables, const Fra
   }
 }
 
-// One block: 64 columns by target.tile_h rows (a multiple of 16) of one picture's output.
+// One block: 64 columns by launch.tile_h rows (a multiple of 16) of one picture's output.
 //   passed[c][x][y] = clamp((2^21 + Σ_s H[x][s] rgb[y][s][c]) >> 22)   for 16 rows at a time, which are kept
 //   for out[y][x][c] = clamp((2^21 + Σ_s V[y][s] passed[c][x][s]) >> 22)   as products of 16 x 32 by 32 x 8
 //   bytes
 // `columns` of a row are converted at a time, and 32 more, to [c][row][pitch].
 template <int kKind>
 __global__ void __launch_bounds__(kByteThreads, 2)
-    frames_bytes_kernel(FramesTables tables, FramesTarget target, int64_t first_picture, int32_t columns,
-                        int32_t pitch) {
+    frames_bytes_kernel(FramesTables tables, FramesTarget target, FramesLaunch launch, int32_t pitch) {
   CINEFUSE_DYNAMIC_SHARED(uint8_t, converted);
   uint8_t* const passed = converted + 3 * kRowsAStep * pitch;
-  const FramesPicture& picture = tables.pictures[first_picture + blockIdx.x / target.tiles];
+  const int32_t columns = launch.columns;
+  const FramesPicture& picture = tables.pictures[launch.first + blockIdx.x / launch.tiles];
   const FramesGeometry& geometry = tables.geometries[picture.geometry];
-  const int32_t tile = static_cast<int32_t>(blockIdx.x % target.tiles);
-  const int32_t tile_x = tile % target.tiles_x * kFramesByteTile,
-                tile_y = tile / target.tiles_x * target.tile_h;
+  const int32_t tile = static_cast<int32_t>(blockIdx.x % launch.tiles);
+  const int32_t tile_x = tile % launch.tiles_x * kFramesByteTile,
+                tile_y = tile / launch.tiles_x * launch.tile_h;
   const PixelSource<kKind> source(tables.base, picture);
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
 
@@ -147,7 +147,7 @@ __global__ void __launch_bounds__(kByteThreads, 2)
   if (x_mine < x_band_count) x_band = x_bands[x_mine];
 
   const FramesBand* const y_bands = tables.bands + geometry.y_bands + tile_y / 16;
-  const int y_band_count = (min(target.tile_h, target.h - tile_y) + 15) / 16;
+  const int y_band_count = (min(launch.tile_h, target.h - tile_y) + 15) / 16;
   int32_t row = 0,
           bottom = 0;  // rows before `row` are done, as far as they are needed; none from `bottom` on is
   for (int i = 0; i < y_band_count; ++i) bottom = max(bottom, y_bands[i].end);
@@ -252,8 +252,8 @@ static void launch_bytes(cudaStream_t stream, const FramesTables& tables, const 
   // banks.
   const int32_t pitch = ((launch.columns + 32 + 31) / 32 | 1) * 32;
   const size_t bytes = static_cast<size_t>(3 * kRowsAStep * pitch + 3 * kFramesByteTile * kRememberedPitch);
-  CINEFUSE_LAUNCH(stream, (frames_bytes_kernel<kKind>), static_cast<unsigned>(launch.count * target.tiles),
-                  kByteThreads, bytes, tables, target, launch.first, launch.columns, pitch);
+  CINEFUSE_LAUNCH(stream, (frames_bytes_kernel<kKind>), static_cast<unsigned>(launch.count * launch.tiles),
+                  kByteThreads, bytes, tables, target, launch, pitch);
 }
 
 void frames_bytes(cudaStream_t stream, const FramesTables& tables, const FramesTarget& target,

@@ -32,10 +32,19 @@ struct FramesBand {
   int64_t at;  // word of `weights`
 };
 
-// One pass as the float kernels take it: output i is the sum over `groups[i]` groups of 4 samples from sample
-// 4 * first[i].
+// A row of the picture where it counts for two rows of the output at most: row `output` of those that show
+// the picture, and the next. All before it are complete.
+struct FramesRow {
+  int32_t output;
+  float now, next;
+  int32_t reserved;
+};
+
+// What pictures of one size share. Horizontal passes in float32: output i is the sum over `groups[i]` groups
+// of 4 samples from sample 4 * first[i].
 struct FramesGeometry {
   int64_t x_bands, y_bands;  // of the byte kernel: index of the first band, one for every 16 outputs
+  int64_t rows;              // of the rolling kernel, one for every row and two more; -1: not for it
   // Of the float kernels: where the first entry of each array lies.
   int64_t h_first, h_groups, h_weights;  // weights (n, most_groups, 4)
   int64_t v_first, v_count, v_weights;   // weights (n, v_taps)
@@ -51,35 +60,44 @@ struct FramesTables {
   const uint32_t* words;    // FramesBand's weights
   const int32_t* integers;  // FramesGeometry's first, groups, count
   const float* weights;     // FramesGeometry's weights
-  const float* levels;      // (3, 256)
+  const FramesRow* rows;
+  const float* levels;  // (3, 256)
 };
 
-// Where the results go, and how they are cut into tiles: one block a tile and picture.
+// Where the results go.
 struct FramesTarget {
   void* out;
   int32_t output;
   int32_t h, w;
-  int32_t tile_h, tile_w, tiles_x, tiles;  // tiles of a picture
   float scale[3], shift[3];
 };
 
-// Pictures [first, first + count) of the table, all of one kind (frames_pixels.cuh).
+enum : int32_t { kFramesBytes = 0, kFramesFloat, kFramesRolling };
+
+// Pictures [first, first + count) of the table, all of one kind (frames_pixels.cuh), through one kernel: one
+// block a picture and tile.
 struct FramesLaunch {
-  int32_t kind;
-  int32_t columns;    // of a picture that a block holds at a time, a multiple of 8
-  int32_t lanes;      // threads that share an output of the float kernel
+  int32_t kernel, kind;
+  int32_t tile_h, tile_w, tiles_x, tiles;  // `tiles` of a picture
+  int32_t threads;                         // of a block of the rolling kernel
+  int32_t columns;                         // of a picture that a block holds at a time, a multiple of 8
+  int32_t lanes;      // threads that share an output of a float kernel, a power of two up to 32
   int32_t stretches;  // whether a block of the float kernel needs more columns than these
   int64_t first, count;
 };
 
-constexpr int kFramesByteTile = 64;       // outputs of a row that a block of the byte kernel makes
-constexpr int kFramesByteRows = 64;       // rows that it remembers after the horizontal pass
-constexpr int kFramesFloatRows = 4;       // rows that a block of the float kernel makes together
-constexpr int kFramesMostColumns = 1024;  // samples of a row that a block holds at a time
+constexpr int kFramesByteTile = 64;         // outputs of a row that a block of the byte kernel makes
+constexpr int kFramesByteRows = 64;         // rows that it remembers after the horizontal pass
+constexpr int kFramesFloatRows = 4;         // rows that a block of the float kernels makes together
+constexpr int kFramesRollingThreads = 160;  // of a block of the rolling kernel at most, each with 8 columns
+constexpr int kFramesFloatColumns = 512;    // of the picture that a block of the float kernel holds at a time
+constexpr int kFramesMostColumns = 1024;    // samples of a row that a block holds at a time
 
 void frames_bytes(cudaStream_t stream, const FramesTables& tables, const FramesTarget& target,
                   const FramesLaunch& launch);
 void frames_float(cudaStream_t stream, const FramesTables& tables, const FramesTarget& target,
                   const FramesLaunch& launch);
+void frames_rolling(cudaStream_t stream, const FramesTables& tables, const FramesTarget& target,
+                    const FramesLaunch& launch);
 
 }  // namespace cinefuse::gpu

@@ -19,6 +19,7 @@ inline int32_t pixels_of(int32_t format, int32_t chroma) {
 template <int kKind>
 struct PixelSource {
   static constexpr bool kYuv = kKind == kPixelsNearest || kKind == kPixelsBilinear;
+  static constexpr float kUnit = kYuv ? 255.f : 1.f;  // levels in what load_row makes 1
   const uint8_t *first, *second, *third;
   int32_t pitch, chroma_pitch;
   int32_t last_row, last_sample;  // of luma; of a row of chroma

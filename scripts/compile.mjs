@@ -9,7 +9,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const compiler = process.env.CXX || 'c++';
+export const compiler = process.env.CXX || 'c++';
 
 const digest = (...texts) => createHash('sha256').update(texts.join('\0')).digest('hex');
 
@@ -51,7 +51,11 @@ async function compile(source, flags, folder) {
   const now = fingerprint(flags, `${stem}.d`);
   if (now && fs.existsSync(object) && readText(stamp) === now) return object;
   fs.rmSync(stamp, { force: true });
-  await run([...flags, '-MMD', '-MF', `${stem}.d`, '-MT', 'object', '-x', 'c++', '-c', source, '-o', object]);
+  // Written aside, since another build may be at it too.
+  const fresh = `${stem}.${process.pid}`;
+  await run([...flags, '-MMD', '-MF', `${fresh}.d`, '-MT', 'object', '-x', 'c++', '-c', source, '-o', fresh]);
+  fs.renameSync(`${fresh}.d`, `${stem}.d`);
+  fs.renameSync(fresh, object);
   fs.writeFileSync(stamp, fingerprint(flags, `${stem}.d`) ?? '');
   return object;
 }

@@ -30,7 +30,8 @@ template <class T, class Change>
 __forceinline__ T atomic_change(T* p, Change change) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8);
   using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-  if (reinterpret_cast<uintptr_t>(p) % sizeof(T)) fail("misaligned atomic access of %zu bytes", sizeof(T));
+  if (reinterpret_cast<uintptr_t>(p) % sizeof(T))
+    fail("misaligned access: an atomic one of %zu bytes", sizeof(T));
   auto* bits = reinterpret_cast<Bits*>(p);
   Bits was = __atomic_load_n(bits, __ATOMIC_RELAXED), becomes;
   T old;

@@ -225,7 +225,7 @@ void access_global(const void* p, size_t bytes, Kind kind, const void* code) {
   if (!m.holds(at, bytes)) {
     const Range own = image();
     if (kind == Kind::kRead && at >= own.begin && at < own.end) return;
-    if (m.last.begin && at >= m.last.begin && at < m.last.end + kPage) {
+    if (m.last.begin && at >= m.last.begin && at < m.last.end + 256) {
       fail_at(code, nullptr,
               "out of bounds: %s of %zu bytes at byte %zu of a block of device memory (%zu bytes)",
               name_of(kind), bytes, at - m.last.begin, m.last.end - m.last.begin);

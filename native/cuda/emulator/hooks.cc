@@ -27,16 +27,24 @@ static inline __attribute__((always_inline)) void note(const volatile void* at, 
   if (p >= w.stacks.begin() && p < w.stacks.end()) return;
   race::access_global(p, bytes, kind, __builtin_return_address(0));
 }
+// Of a type that is aligned, which a GPU insists on.
+static inline __attribute__((always_inline)) void note_aligned(const void* p, size_t bytes, Kind kind) {
+  using namespace cinefuse::emulator;
+  if (reinterpret_cast<uintptr_t>(p) % (bytes < 8 ? bytes : 8) && running_block && running_block->current) {
+    race::fail_misaligned(bytes, kind, __builtin_return_address(0));
+  }
+  note(p, bytes, kind);
+}
 
 #define HOOK extern "C" __attribute__((visibility("hidden")))
 
 #define ACCESSES(n)                                                          \
-  HOOK void __tsan_read##n(void* p) { note(p, n, Kind::kRead); }             \
-  HOOK void __tsan_write##n(void* p) { note(p, n, Kind::kWrite); }           \
+  HOOK void __tsan_read##n(void* p) { note_aligned(p, n, Kind::kRead); }     \
+  HOOK void __tsan_write##n(void* p) { note_aligned(p, n, Kind::kWrite); }   \
   HOOK void __tsan_unaligned_read##n(void* p) { note(p, n, Kind::kRead); }   \
   HOOK void __tsan_unaligned_write##n(void* p) { note(p, n, Kind::kWrite); } \
   HOOK void __tsan_read_write##n(void* p) {                                  \
-    note(p, n, Kind::kRead);                                                 \
+    note_aligned(p, n, Kind::kRead);                                         \
     note(p, n, Kind::kWrite);                                                \
   }
 ACCESSES(1)

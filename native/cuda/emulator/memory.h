@@ -7,7 +7,7 @@ namespace cinefuse::emulator {
 
 __forceinline__ void require_aligned(const void* p, size_t bytes, Site site) {
   if (reinterpret_cast<uintptr_t>(p) % bytes == 0) return;
-  fail("misaligned access of %zu bytes at %s:%d", bytes, site.file, site.line);
+  fail("misaligned access: %zu bytes at %s:%d", bytes, site.file, site.line);
 }
 
 }  // namespace cinefuse::emulator

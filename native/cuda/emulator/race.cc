@@ -149,6 +149,10 @@ void fail_at(const void* code, const Access* other, const char* pattern, ...) {
   fail("%s", text);
 }
 
+void fail_misaligned(size_t bytes, Kind kind, const void* code) {
+  fail_at(code, nullptr, "misaligned access: %s of %zu bytes", name_of(kind), bytes);
+}
+
 void access_shared(const void* p, size_t bytes, Kind kind, const void* code) {
   const Block& b = block();
   const auto* const at = static_cast<const unsigned char*>(p);

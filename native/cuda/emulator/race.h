@@ -13,6 +13,7 @@ enum class Kind { kRead, kWrite, kAtomic, kCopy };
 // An access of the running CUDA thread to shared memory, or to what is neither that nor its own stack.
 void access_shared(const void* p, size_t bytes, Kind kind, const void* code);
 void access_global(const void* p, size_t bytes, Kind kind, const void* code);
+[[noreturn]] void fail_misaligned(size_t bytes, Kind kind, const void* code);
 
 void begin_launch(Block& b);
 void begin_block(Block& b);

@@ -98,6 +98,10 @@ for (const { label, exec } of ways()) {
       [[40, 33, 64], 4, 64, 70],
       [[300, 20], 3, 10, 8],
       [[1500, 9, 700], 9, 40, 2],
+      [[33, 4], 1, 65, 66],
+      [[64, 31, 40], 9, 17, 129],
+      [[8, 36, 5, 64, 2, 7, 32, 40], 3, 15, 65],
+      [[3, 4], 2000, 2, 10],
     ];
     for (const [dims, rank, out, rows] of sizes) {
       const layer = randomLayer(dims, rank, out, rows);
@@ -177,6 +181,7 @@ for (const backend of DEVICE_BACKENDS) {
         [[128, 64, 100], 4, 64, 3],
         [[128, 64, 100], 4, 64, 21],
         [[64, 32], 4, 48, 130],
+        [[65, 32, 70], 2, 70, 90],
       ] as const) {
         const layer = randomLayer([...dims], rank, out, rows);
         const h = randomInputs([...dims], rows, 4);

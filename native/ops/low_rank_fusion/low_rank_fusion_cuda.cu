@@ -3,30 +3,12 @@
 #include "../../cuda/gemm_rows.cuh"
 #include "../../cuda/operators.h"
 #include "low_rank_fusion_cuda.cuh"
+#include "low_rank_tile.cuh"
 
 namespace cinefuse::gpu {
 
-constexpr int kLowRankModes = CINEFUSE_LOW_RANK_FUSION_MODES;
 constexpr int kLowRankThreads = 256;
 constexpr int kLowRankTogether = 4;  // rows of factors that a warp reads side by side
-
-struct LowRankArgs {
-  const float* h[kLowRankModes];
-  int64_t ldh[kLowRankModes];
-  const uint32_t* factors[kLowRankModes];  // float32, or two bfloat16 a word
-  int64_t factor_words[kLowRankModes];     // from row to row
-  int32_t factor_ends[kLowRankModes];      // numbers in a row, with the zeros that fill it up
-  int32_t dims[kLowRankModes];
-  const float* ones[kLowRankModes];
-  const uint8_t* present;
-  const float *rank_weights, *bias;
-  float* y;
-  int32_t rows, modes, rank, out;
-  int32_t vectors;  // bit m: rows of h[m] go by 16 bytes
-  int32_t activation;
-  float slope;
-  int32_t columns, parts;
-};
 
 // y[b][o] = f(bias[o] + sum_r w[r] prod_m (ones_m[r][o] + sum_k h_m[b][k] F_m[r][o][k])), R rows b and
 // `columns` outputs o a block. A warp takes four rows (r, o) of a modality's factors, or one of `parts` parts
@@ -124,9 +106,39 @@ LowRankFusionWeights::LowRankFusionWeights(Call& call, const cinefuse_low_rank_f
   }
 }
 
-// One launch for few rows. False: there is too much of it.
-static bool few_rows(Call& call, const LowRankFusionWeights& weights, int64_t rows, const float* const* h,
-                     const int64_t* ldh, const uint8_t* present, float* y) {
+namespace {
+
+LowRankArgs make_args(const LowRankFusionWeights& weights, int64_t rows, const float* const* h,
+                      const int64_t* ldh, const uint8_t* present, bool half, float* y) {
+  LowRankArgs p{};
+  for (int m = 0; m < weights.modes; ++m) {
+    const GemmWeights& f = weights.factors[m];
+    p.h[m] = h[m];
+    p.ldh[m] = ldh[m];
+    p.factors[m] = half ? f.halves() : reinterpret_cast<const uint32_t*>(f.data());
+    p.factor_words[m] = half ? f.half_stride() / 2 : f.stride();
+    p.factor_ends[m] = static_cast<int32_t>(half ? f.half_stride() : f.stride());
+    p.dims[m] = static_cast<int32_t>(f.in());
+    p.ones[m] = f.bias();
+    const bool aligned = ldh[m] % 4 == 0 && reinterpret_cast<uintptr_t>(h[m]) % 16 == 0;
+    if (f.in() % 4 == 0 && aligned) p.vectors |= 1 << m;
+  }
+  p.present = present;
+  p.rank_weights = weights.rank_weights.get();
+  p.bias = weights.bias.get();
+  p.y = y;
+  p.rows = static_cast<int32_t>(rows);
+  p.modes = weights.modes;
+  p.rank = static_cast<int32_t>(weights.rank);
+  p.out = static_cast<int32_t>(weights.out);
+  p.activation = weights.activation;
+  p.slope = weights.slope;
+  return p;
+}
+
+// Few rows, on the plain cores. False: there is too much of it.
+bool few_rows(Call& call, const LowRankFusionWeights& weights, int64_t rows, const float* const* h,
+              const int64_t* ldh, const uint8_t* present, float* y) {
   int64_t numbers = 0, longest = 0;
   for (int m = 0; m < weights.modes; ++m) {
     numbers += weights.factors[m].in() * weights.factors[m].out();
@@ -147,29 +159,7 @@ static bool few_rows(Call& call, const LowRankFusionWeights& weights, int64_t ro
   while (tasks * parts * 2 <= kLowRankThreads / 32 && longest > parts * (half ? 256 : 128)) parts *= 2;
   const int64_t bytes = 4 * weights.modes * parts * weights.rank * columns * rows_a_block;
   if (bytes > 48 * 1024) return false;
-  LowRankArgs p{};
-  for (int m = 0; m < weights.modes; ++m) {
-    const GemmWeights& f = weights.factors[m];
-    p.h[m] = h[m];
-    p.ldh[m] = ldh[m];
-    p.factors[m] = half ? f.halves() : reinterpret_cast<const uint32_t*>(f.data());
-    p.factor_words[m] = half ? f.half_stride() / 2 : f.stride();
-    p.factor_ends[m] = static_cast<int32_t>(half ? f.half_stride() : f.stride());
-    p.dims[m] = static_cast<int32_t>(f.in());
-    p.ones[m] = f.bias();
-    if (f.in() % 4 == 0 && ldh[m] % 4 == 0 && reinterpret_cast<uintptr_t>(h[m]) % 16 == 0)
-      p.vectors |= 1 << m;
-  }
-  p.present = present;
-  p.rank_weights = weights.rank_weights.get();
-  p.bias = weights.bias.get();
-  p.y = y;
-  p.rows = static_cast<int32_t>(rows);
-  p.modes = weights.modes;
-  p.rank = static_cast<int32_t>(weights.rank);
-  p.out = static_cast<int32_t>(weights.out);
-  p.activation = weights.activation;
-  p.slope = weights.slope;
+  LowRankArgs p = make_args(weights, rows, h, ldh, present, half, y);
   p.columns = static_cast<int32_t>(columns);
   p.parts = parts;
   const dim3 grid(static_cast<unsigned>(blocks_of(weights.out, columns)), static_cast<unsigned>(row_blocks));
@@ -188,9 +178,46 @@ static bool few_rows(Call& call, const LowRankFusionWeights& weights, int64_t ro
   return true;
 }
 
+template <GemmMath MATH>
+void launch_tiles(Call& call, const LowRankArgs& p, bool four_ranks, dim3 grid) {
+  using T = LowRankTile<MATH>;
+  if (four_ranks) {
+    CINEFUSE_LAUNCH(call.stream(), (low_rank_tile_kernel<T, 4>), grid, T::kThreads, T::kSharedBytes, p);
+  } else {
+    CINEFUSE_LAUNCH(call.stream(), (low_rank_tile_kernel<T, 1>), grid, T::kThreads, T::kSharedBytes, p);
+  }
+}
+
+// All in one kernel, by tiles. False: they are too few, each with too much to do, to keep the device busy.
+bool by_tiles(Call& call, const LowRankFusionWeights& weights, int64_t rows, const float* const* h,
+              const int64_t* ldh, const uint8_t* present, float* y) {
+  constexpr int64_t kFewSteps = 48;
+  const bool four_ranks = weights.rank >= 3;
+  const int64_t row_tiles = blocks_of(rows, 64), output_tiles = blocks_of(weights.out, four_ranks ? 16 : 64);
+  int64_t steps = 0;
+  for (int m = 0; m < weights.modes; ++m) steps += blocks_of(weights.factors[m].in(), 32);
+  steps *= blocks_of(weights.rank, four_ranks ? 4 : 1);
+  const bool busy = 2 * row_tiles * output_tiles >= call.device().multiprocessors() || steps <= kFewSteps;
+  if (!busy || output_tiles > 65535) return false;
+  const bool half = call.precision() == CINEFUSE_BF16;
+  const LowRankArgs p = make_args(weights, rows, h, ldh, present, half, y);
+  const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(output_tiles));
+  if (half) {
+    launch_tiles<GemmMath::kBf16>(call, p, four_ranks, grid);
+  } else if (call.precision() == CINEFUSE_TF32) {
+    launch_tiles<GemmMath::kTf32>(call, p, four_ranks, grid);
+  } else {
+    launch_tiles<GemmMath::k3xTf32>(call, p, four_ranks, grid);
+  }
+  return true;
+}
+
+}  // namespace
+
 void low_rank_fusion_rows(Call& call, const LowRankFusionWeights& weights, int64_t rows,
                           const float* const* h, const int64_t* ldh, const uint8_t* present, float* y) {
   if (rows == 0 || few_rows(call, weights, rows, h, ldh, present, y)) return;
+  if (by_tiles(call, weights, rows, h, ldh, present, y)) return;
   // Every modality's projections of all ranks side by side, of so many rows that they stay in the L2 cache.
   const int64_t width = weights.rank * weights.out;
   const int64_t row_bytes = 4 * weights.modes * width;

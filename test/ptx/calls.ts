@@ -77,9 +77,12 @@ async function denseLayers() {
 }
 
 async function lowRank() {
-  for (const [rank, outFeatures, dims] of [
-    [3, 10, [7, 20]],
-    [4, 40, [64, 150, 32]],
+  // few rows, tiles of one rank and of four, and many ranks of few outputs, which are products of their own
+  for (const [rank, outFeatures, dims, rows] of [
+    [3, 10, [7, 20], [1, 3, 9, 70]],
+    [4, 40, [64, 150, 32], [1, 3, 9, 70]],
+    [1, 70, [33, 8], [70]],
+    [2000, 2, [3, 4], [10]],
   ] as const) {
     const layer = {
       dims,
@@ -88,8 +91,8 @@ async function lowRank() {
       factors: dims.map((d, m) => randomF32(rank * (d + 1) * outFeatures, m)),
     };
     const fusion = await LowRankFusion.create(layer, exec);
-    for (const precision of ['fp32', 'bf16'] as const) {
-      for (const n of [1, 3, 9, 70]) {
+    for (const precision of PRECISIONS) {
+      for (const n of rows) {
         const h = dims.map((d, m) => randomF32(n * d, m));
         await fusion.run(h, { ...exec, precision });
       }

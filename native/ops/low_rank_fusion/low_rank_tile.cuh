@@ -128,7 +128,7 @@ __global__ void __launch_bounds__(T::kThreads, 2) low_rank_tile_kernel(LowRankAr
   const int warp_row = warp / kWarpsAcross * T::kWarpRows;
   const int warp_column = warp % kWarpsAcross * T::kWarpColumns, warp_output = warp_column / RANKS;
   const bool works = warp_row < rows && warp_output < outputs;
-  float projection[T::kRowTiles][T::kColumnTiles][4] = {}, product[T::kRowTiles][T::kColumnTiles][4];
+  float projection[T::kRowTiles][T::kColumnTiles][4] = {}, product[T::kRowTiles][T::kColumnTiles][4] = {};
   float total[T::kRowTiles][kOutputTiles][4] = {};
   LowRankPlace place;
   int stage = 0, free_stage = T::kStages - 1;

@@ -296,6 +296,20 @@ test('conversions', (t) => {
     ...bitsOf(0, 0, 0).map((_, n) => [0, 0, 0x80000000][n]!),
   ]);
   checkWords(t, 'cvt.rn.f32.u32 %f1, %r1; mov.b32 %r4, %f1;', (a) => BigInt(bitsOf(Number(a))[0]!));
+  const clamp = (x: bigint, least: bigint, most: bigint) => {
+    const s = BigInt.asIntN(32, x);
+    return s < least ? least : s > most ? most : s;
+  };
+  checkWords(
+    t,
+    'cvt.pack.sat.u8.s32.b32 %r4, %r1, %r2, %r3;',
+    (a, b, c) => (c << 16n) | (clamp(a, 0n, 255n) << 8n) | clamp(b, 0n, 255n),
+  );
+  checkWords(
+    t,
+    'cvt.pack.sat.s16.s32 %r4, %r1, %r2;',
+    (a, b) => (clamp(a, -32768n, 32767n) << 16n) | BigInt.asUintN(16, clamp(b, -32768n, 32767n)),
+  );
   checkWords(t, 'cvt.s32.s8 %r4, %r1;', (a) => BigInt.asIntN(8, a));
   checkWords(t, 'cvt.sat.u8.s32 %r4, %r1;', (a) => {
     const s = BigInt.asIntN(32, a);

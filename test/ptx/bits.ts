@@ -139,7 +139,35 @@ function convertFloats(e: Emitter, i: Instruction, to: string, from: string) {
   });
 }
 
+/** cvt.pack.sat: a and b side by side, b lower, each within the bounds of a narrow type; c's lower bits above them. */
+function pack2(e: Emitter, i: Instruction) {
+  const [, , sat, type, from, rest] = i.op;
+  const [d, a, b, c] = i.operands as [Operand, Operand, Operand, Operand | undefined];
+  if (sat !== 'sat' || from !== 's32' || !/^[us](8|16)$/.test(type!))
+    e.fail('a packing that is not supported');
+  const bits = 8 * widthOf(type!);
+  const one = (operand: Operand) => {
+    const x = e.temporary('i32');
+    e.read(operand, 's32').code.set(x);
+    if (!isSigned(type!)) e.code.i32(0).get(x).get(x).i32(0).op('i32_lt_s', 'select');
+    else e.code.get(x);
+    clampTo(e, type!);
+    e.code.i32(2 ** bits - 1).op('i32_and');
+  };
+  e.write(d, 'b32', () => {
+    one(a);
+    e.code.i32(bits).op('i32_shl');
+    one(b);
+    e.op('i32_or');
+    if (rest === 'b32')
+      e.read(c!, 'b32')
+        .code.i32(2 * bits)
+        .op('i32_shl', 'i32_or');
+  });
+}
+
 const convert: Translator = (e, i) => {
+  if (i.op[1] === 'pack') return pack2(e, i);
   const [d, a] = i.operands as [Operand, Operand];
   const from = typeOf(i);
   const to = i.op[i.op.length - 2]!;

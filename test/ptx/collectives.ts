@@ -183,29 +183,45 @@ const reduce: Run = (block, { op, site }, group) => {
 
 const bits = new Uint32Array(1);
 const bitsAsFloat = new Float32Array(bits.buffer);
-function bfloat(word: number, upper: boolean): number {
-  bits[0] = upper ? word & 0xffff0000 : word << 16;
-  return bitsAsFloat[0]!;
-}
-function tf32(word: number): number {
-  bits[0] = word & 0xffffe000; // what the matrix units see of a word
-  return bitsAsFloat[0]!;
-}
 
-const A = new Float64Array(16 * 16);
-const B = new Float64Array(16 * 8);
+type Reader = (word: number, part: number) => number;
+/** How a word holds numbers: how many, and the number at a place. */
+const FORMATS: Record<string, { per: number; at: Reader }> = {
+  tf32: {
+    per: 1,
+    at: (word) => {
+      bits[0] = word & 0xffffe000; // what the matrix units see of a word
+      return bitsAsFloat[0]!;
+    },
+  },
+  bf16: {
+    per: 2,
+    at: (word, part) => {
+      bits[0] = part ? word & 0xffff0000 : word << 16;
+      return bitsAsFloat[0]!;
+    },
+  },
+  s8: { per: 4, at: (word, part) => (word << (24 - 8 * part)) >> 24 },
+  u8: { per: 4, at: (word, part) => (word >>> (8 * part)) & 255 },
+};
+
+const A = new Float64Array(16 * 32);
+const B = new Float64Array(8 * 32);
 
 interface Shape {
   k: number;
-  /** Numbers in a word. */
   per: number;
+  a: Reader;
+  b: Reader;
+  float: boolean;
 }
 const shapes = new WeakMap<Wait, Shape>();
 function shapeOf(wait: Wait): Shape {
   const known = shapes.get(wait);
   if (known) return known;
   const k = Number(/^m16n8k(\d+)$/.exec(wait.op.find((part) => part.startsWith('m16')) ?? '')?.[1]);
-  const shape = { k, per: wait.op.includes('tf32') ? 1 : 2 };
+  const [a, b] = wait.op.slice(-3).map((type) => FORMATS[type]!);
+  const shape = { k, per: a!.per, a: a!.at, b: b!.at, float: wait.op.includes('f32') };
   shapes.set(wait, shape);
   return shape;
 }
@@ -214,7 +230,7 @@ function shapeOf(wait: Wait): Shape {
 const matrix: Run = (block, wait, group) => {
   if (group.length !== 32) return block.fail(wait.site, 'a matrix product without a whole warp');
   const { words, floats } = block;
-  const { k, per } = shapeOf(wait);
+  const { k, per, a, b, float } = shapeOf(wait);
   const columns = 4 * per; // of one word of every lane
   const aWords = (16 * k) / (32 * per);
   const bWords = (8 * k) / (32 * per);
@@ -223,26 +239,22 @@ const matrix: Run = (block, wait, group) => {
     const g = lane >> 2;
     const t = lane & 3;
     for (let part = 0; part < per; part++) {
-      for (let w = 0; w < aWords; w++) {
-        const word = words[at + w]!;
-        const column = per * t + part + columns * (w >> 1);
-        A[(g + 8 * (w & 1)) * 16 + column] = per === 1 ? tf32(word) : bfloat(word, part === 1);
-      }
-      for (let w = 0; w < bWords; w++) {
-        const word = words[at + aWords + w]!;
-        B[g * 16 + per * t + part + columns * w] = per === 1 ? tf32(word) : bfloat(word, part === 1);
-      }
+      for (let w = 0; w < aWords; w++)
+        A[(g + 8 * (w & 1)) * 32 + per * t + part + columns * (w >> 1)] = a(words[at + w]!, part);
+      for (let w = 0; w < bWords; w++)
+        B[g * 32 + per * t + part + columns * w] = b(words[at + aWords + w]!, part);
     }
   }
   // A lane's results go where its first argument and its C were; no lane reads another's.
   for (let lane = 0; lane < 32; lane++) {
     const at = area(block, group[lane]!);
     for (let n = 0; n < 4; n++) {
-      const row = ((lane >> 2) + 8 * (n >> 1)) * 16;
-      const column = (2 * (lane & 3) + (n & 1)) * 16;
-      let sum = floats[at + 1 + n]!;
+      const row = ((lane >> 2) + 8 * (n >> 1)) * 32;
+      const column = (2 * (lane & 3) + (n & 1)) * 32;
+      let sum = float ? floats[at + 1 + n]! : words[at + 1 + n]!;
       for (let i = 0; i < k; i++) sum += A[row + i]! * B[column + i]!;
-      floats[at + n] = sum;
+      if (float) floats[at + n] = sum;
+      else words[at + n] = sum;
     }
   }
 };

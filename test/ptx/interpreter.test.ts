@@ -1,7 +1,7 @@
 /** The interpreter's memory, barriers and warps, on kernels written by hand. */
 import test from 'ava';
 import { random } from '../backends.js';
-import { bitsOf, floatsOf, launch, longs, program, type Shape, TID, words } from './by-hand.js';
+import { bitsOf, launch, longs, program, type Shape, TID, words } from './by-hand.js';
 import { KernelError } from './run.js';
 
 test('accesses outside of memory or misaligned end the launch, with their line', (t) => {
@@ -113,17 +113,20 @@ test('warps: shuffles, votes, matches, reductions', (t) => {
 
 test('matrix products: fragments are where PTX has them', (t) => {
   const next = random(4);
-  for (const [k, bfloat] of [
-    [8, false],
-    [16, true],
+  const bfloats = (...x: number[]) => ((bitsOf(x[0]!)[0]! >>> 16) | (bitsOf(x[1]!)[0]! & 0xffff0000)) >>> 0;
+  const bytes = (...x: number[]) => x.reduce((word, v, n) => (word | ((v & 255) << (8 * n))) >>> 0, 0);
+  for (const [k, per, type, pack, packSum] of [
+    [8, 1, 'm16n8k8.row.col.f32.tf32.tf32.f32', (x: number) => bitsOf(x)[0]!, (x: number) => bitsOf(x)[0]!],
+    [16, 2, 'm16n8k16.row.col.f32.bf16.bf16.f32', bfloats, (x: number) => bitsOf(x)[0]!],
+    [32, 4, 'm16n8k32.row.col.s32.s8.u8.s32', bytes, (x: number) => x >>> 0],
   ] as const) {
     // Small integers are exact in every format.
+    const least = per === 4 ? 0 : -8;
     const a = Array.from({ length: 16 * k }, () => Math.floor(next() * 17) - 8);
-    const b = Array.from({ length: k * 8 }, () => Math.floor(next() * 17) - 8);
-    const c = Array.from({ length: 16 * 8 }, () => Math.floor(next() * 100));
-    const word = (row: (n: number) => number) =>
-      bfloat ? ((bitsOf(row(0))[0]! >>> 16) | (bitsOf(row(1))[0]! & 0xffff0000)) >>> 0 : bitsOf(row(0))[0]!;
-    const per = bfloat ? 2 : 1;
+    const b = Array.from({ length: k * 8 }, () => Math.floor(next() * 17) + least);
+    const c = Array.from({ length: 16 * 8 }, () => Math.floor(next() * 100) - 50);
+    const word = (at: (n: number) => number) =>
+      (pack as (...x: number[]) => number)(...Array.from({ length: per }, (_, n) => at(n)));
     const inputs: number[] = [];
     for (let lane = 0; lane < 32; lane++) {
       const [g, q] = [lane >> 2, lane & 3];
@@ -131,22 +134,21 @@ test('matrix products: fragments are where PTX has them', (t) => {
         inputs.push(word((n) => a[(g + 8 * (i & 1)) * k + per * (q + 4 * (i >> 1)) + n]!));
       for (let i = 0; i < 2; i++) inputs.push(word((n) => b[(per * (q + 4 * i) + n) * 8 + g]!));
       inputs.push(0, 0);
-      for (let i = 0; i < 4; i++) inputs.push(bitsOf(c[(g + 8 * (i >> 1)) * 8 + 2 * q + (i & 1)]!)[0]!);
+      for (let i = 0; i < 4; i++) inputs.push(packSum(c[(g + 8 * (i >> 1)) * 8 + 2 * q + (i & 1)]!));
       inputs.push(0, 0, 0, 0);
     }
-    const type = bfloat ? 'm16n8k16.row.col.f32.bf16.bf16.f32' : 'm16n8k8.row.col.f32.tf32.tf32.f32';
+    const [d, store] = per === 4 ? ['{%r11, %r12, %r13, %r14}', 'u32'] : ['{%f1, %f2, %f3, %f4}', 'f32'];
     const body = `${TID} mul.lo.u32 %r1, %r0, 64; cvt.u64.u32 %l11, %r1; add.s64 %l12, %l0, %l11;
-      ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%l12]; ld.global.v2.u32 {%r5, %r6}, [%l12+16]; ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%l12+32];
-      mma.sync.aligned.${type} {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};
-      st.global.v4.f32 [%l10], {%f1, %f2, %f3, %f4};`;
+      ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%l12]; ld.global.v2.u32 {%r5, %r6}, [%l12+16]; ld.global.v4.${store} ${d}, [%l12+32];
+      mma.sync.aligned.${type} ${d}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, ${d};
+      st.global.v4.${store} [%l10], ${d};`;
     const [, out] = launch(body, [Uint32Array.from(inputs), new Uint32Array(128)], { block: [32, 1, 1] });
-    const d = floatsOf(out!);
     for (let row = 0; row < 16; row++) {
       for (let column = 0; column < 8; column++) {
         let sum = c[row * 8 + column]!;
         for (let i = 0; i < k; i++) sum += a[row * k + i]! * b[i * 8 + column]!;
         const lane = (row & 7) * 4 + (column >> 1);
-        t.is(d[lane * 4 + 2 * (row >> 3) + (column & 1)], sum);
+        t.is(words(out!)[lane * 4 + 2 * (row >> 3) + (column & 1)], packSum(sum), `${type} ${row} ${column}`);
       }
     }
   }

@@ -42,8 +42,8 @@ const MODIFIERS = new Set(
   eq ne lt le gt ge ls hs equ neu ltu leu gtu geu num nan and or xor min max add exch cas inc dec
   global shared shared_cta local param const ca cg cs cv lu nc wb wt volatile relaxed weak acquire release acq_rel sc
   cta gpu sys cluster gl v2 v4 L1_evict_last L1_evict_first L1_no_allocate L1_evict_normal L2_64B L2_128B L2_256B
-  async commit_group wait_group wait_all l r wrap clamp f4e b4e rc8 ecl ecr rc16 uni idx aligned
-  sync warp up down bfly any all ballot row col m16n8k4 m16n8k8 m16n8k16 L1 L2 proxy`.split(/\s+/),
+  async commit_group wait_group wait_all l r wrap clamp f4e b4e rc8 ecl ecr rc16 pack uni idx aligned
+  sync warp up down bfly any all ballot row col m16n8k4 m16n8k8 m16n8k16 m16n8k32 L1 L2 proxy`.split(/\s+/),
 );
 const ENDS = new Set(['bra', 'brx', 'ret', 'exit', 'trap']);
 

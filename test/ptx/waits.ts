@@ -18,6 +18,8 @@ const all = (operand: Operand, type: string) =>
   (operand.kind === 'vector' ? operand.items : [operand]).map((item) => ({ operand: item, type }));
 const WHOLE: Operand = { kind: 'integer', value: 0xffffffffn };
 const NONE: Operand = { kind: 'none' };
+const MATRICES =
+  /^m16n8(k[48]\.row\.col\.f32\.tf32\.tf32\.f32|k(8|16)\.row\.col\.f32\.bf16\.bf16\.f32|k(16|32)\.row\.col\.s32\.[su]8\.[su]8\.s32)$/;
 const WAITING = new Set(['bar', 'barrier', 'shfl', 'vote', 'match', 'redux', 'mma']);
 const known = new WeakMap<Instruction, Collective>();
 
@@ -65,19 +67,16 @@ function describe(i: Instruction): Collective {
       return make('reduce', [one(c), one(b)], [a], ['b32']);
     case 'mma': {
       const shape = op.slice(op.indexOf('aligned') + 1).join('.');
-      if (
-        !/^m16n8(k8|k4)\.row\.col\.f32\.tf32\.tf32\.f32$|^m16n8(k8|k16)\.row\.col\.f32\.bf16\.bf16\.f32$/.test(
-          shape,
-        )
-      ) {
+      if (!MATRICES.test(shape)) {
         throw new PtxError(i.line, `a matrix product that is not supported: ${i.text}`);
       }
       const results = a.kind === 'vector' ? a.items : [a];
+      const type = shape.endsWith('f32') ? 'f32' : 's32';
       return make(
         'matrix',
-        [one(WHOLE), ...all(d, 'f32'), ...all(b, 'b32'), ...all(c, 'b32')],
+        [one(WHOLE), ...all(d, type), ...all(b, 'b32'), ...all(c, 'b32')],
         results,
-        results.map(() => 'f32'),
+        results.map(() => type),
       );
     }
     default:

@@ -6,20 +6,28 @@
 import { FusionNetwork, type FusionNetworkSpec, weightShapes } from '../../lib/fusion/network.js';
 import { ACTIVATIONS } from '../../lib/ops/activation.js';
 import {
+  AdditiveAttention,
   activation,
+  CrossAttention,
+  type FrameInput,
+  frames,
   LowRankFusion,
   layerNorm,
   linear,
   linearSpectrogram,
   logSoftmax,
+  ModalityAttention,
   melSpectrogram,
   powerToDb,
+  resize,
   outerProduct,
   Spectrogram,
   softmax,
+  spatialAttention,
   TensorFusion,
+  temporalAttention,
 } from '../../lib/ops/index.js';
-import { randomF32 } from '../backends.js';
+import { random, randomF32 } from '../backends.js';
 
 const exec = { backend: 'emulated' } as const;
 const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
@@ -60,6 +68,10 @@ async function denseLayers() {
     [33, 40, 520],
     [40, 70, 33],
     [100, 100, 64],
+    [1, 16, 2050],
+    [2, 16, 2050],
+    [3, 16, 2050],
+    [5, 16, 2050],
     [256, 256, 40],
   ] as const;
   for (const precision of PRECISIONS) {
@@ -203,7 +215,135 @@ async function networks() {
   }
 }
 
-for (const calls of [activations, rows, denseLayers, lowRank, tensorFusion, spectrograms, networks]) {
+async function attentions() {
+  for (const features of [12, 13]) {
+    const [W, b] = [randomF32(features * features, 1), randomF32(features, 2)];
+    const byFeature = await ModalityAttention.create({ form: 'feature', features, W, b }, exec);
+    const byTanh = await ModalityAttention.create(
+      { form: 'tanh', features, W: randomF32(5 * features, 1), b: randomF32(5, 2), w: randomF32(5, 3) },
+      exec,
+    );
+    for (const modalities of [3, 7, 20]) {
+      const h = randomF32(5 * modalities * features, modalities);
+      const mask = Uint8Array.from({ length: 5 * modalities }, (_, i) => (i % 3 ? 1 : 0));
+      for (const layer of [byFeature, byTanh]) await layer.run({ h, modalities, mask }, exec);
+    }
+    byFeature.dispose();
+    byTanh.dispose();
+  }
+  for (const [keyDim, valueDim] of [
+    [8, 12],
+    [8, 13],
+    [7, 12],
+    [7, 13],
+  ] as const) {
+    for (const steps of [9, 700]) {
+      const batch = 2;
+      await temporalAttention(
+        {
+          query: randomF32(batch * keyDim, 1),
+          keys: randomF32(batch * steps * keyDim, 2),
+          values: randomF32(batch * steps * valueDim, 3),
+          steps,
+          keyDim,
+          valueDim,
+          lengths: Int32Array.of(steps, 5),
+        },
+        exec,
+      );
+    }
+  }
+  const dim = 20;
+  const additive = await AdditiveAttention.create(
+    { dim, W: randomF32(6 * dim, 1), b: randomF32(6, 2), w: randomF32(6, 3) },
+    exec,
+  );
+  await additive.run({ x: randomF32(2 * 30 * dim, 4), steps: 30, lengths: Int32Array.of(30, 7) }, exec);
+  additive.dispose();
+  const [width, contextWidth, heads] = [12, 10, 3];
+  const square = (seed: number) => randomF32(width * width, seed);
+  const cross = await CrossAttention.create(
+    {
+      ...{ width, contextWidth, heads },
+      ...{ Wq: square(1), Wk: randomF32(width * contextWidth, 2) },
+      ...{ Wv: randomF32(width * contextWidth, 3), Wo: square(4) },
+      ...{
+        bq: randomF32(width, 5),
+        bk: randomF32(width, 6),
+        bv: randomF32(width, 7),
+        bo: randomF32(width, 8),
+      },
+    },
+    exec,
+  );
+  const [queries, keys] = [4, 9];
+  const present = Uint8Array.from({ length: 2 * keys }, (_, i) => (i % 4 ? 1 : 0));
+  await cross.run(
+    {
+      ...{ x: randomF32(2 * queries * width, 1), context: randomF32(2 * keys * contextWidth, 2) },
+      ...{ queries, keys, present },
+    },
+    { ...exec, weights: true },
+  );
+  cross.dispose();
+}
+
+async function spatial() {
+  // as many channels as each shape of a block holds, few of them with many positions: split
+  for (const [channels, sides] of [
+    [20, [24, 25]],
+    [300, [4, 5]],
+    [700, [4, 5]],
+    [1300, [4, 5]],
+    [3000, [4, 5]],
+    [5000, [4, 5]],
+  ] as const) {
+    for (const side of sides) {
+      const x = randomF32(channels * side * side, channels);
+      const w = randomF32(channels, 1);
+      await spatialAttention({ x, channels, height: side, width: side, w, b: 0.5 }, exec);
+    }
+  }
+}
+
+async function pictures() {
+  const next = random(1);
+  const data = (n: number) => Uint8Array.from({ length: n }, () => Math.floor(256 * next()));
+  const [width, height] = [37, 26];
+  const half = [19, 13] as const;
+  const chroma = 2 * half[0] * half[1];
+  const yuv = { matrix: 'bt601', range: 'limited', width, height } as const;
+  const images: FrameInput[] = [
+    { width, height, data: data(3 * width * height) },
+    { width, height, format: 'rgba', data: data(4 * width * height), background: [1, 2, 3] },
+    { width, height, format: 'gray', data: data(width * height) },
+    { ...yuv, format: 'nv12', pitch: 38, data: data(38 * height + chroma) },
+    { ...yuv, format: 'i420', pitch: 38, data: data(38 * height + chroma) },
+    { ...yuv, format: 'nv12', pitch: 38, data: data(38 * height + chroma), chroma: 'bilinear-left' },
+  ];
+  const normal = { mean: [0.4, 0.5, 0.6], std: [0.2, 0.3, 0.4] } as const;
+  for (const image of images) {
+    const batch = [image, image];
+    await frames(batch, { ...normal, resize: 16, crop: 12 }, exec);
+    await frames(batch, { ...normal, resize: 40, filter: 'bicubic' }, { ...exec, dtype: 'float16' });
+    await frames(batch, { ...normal, resize: [20, 30], filter: 'lanczos', rounding: 'float' }, exec);
+    await frames(batch, { ...normal, crop: 20, rounding: 'float' }, { ...exec, dtype: 'float16' });
+    await resize(image, { resize: [9, 50] }, exec);
+  }
+}
+
+for (const calls of [
+  activations,
+  rows,
+  denseLayers,
+  lowRank,
+  tensorFusion,
+  attentions,
+  spatial,
+  spectrograms,
+  pictures,
+  networks,
+]) {
   const started = performance.now();
   await calls();
   console.log(`${calls.name}: ${Math.round(performance.now() - started)} ms`);

@@ -17,69 +17,11 @@ const NEAR = 256;
 // Numbers below, as floats, are rather integers; they must agree exactly.
 const LEAST = 1e-30;
 
-/**
- * Words must agree in every bit, or as floats within `tolerance` of the largest among their neighbours. Words that no
- * one wrote hold what they held before, so they agree or are found.
- * @param half  changed words hold two half-precision numbers each, which may differ by one unit of their last place
- */
-export function compareMemory(
-  before: DeviceBlock[],
-  traced: DeviceBlock[],
-  replayed: DeviceBlock[],
-  tolerance: number,
-  half: boolean,
-): Comparison {
-  const result: Comparison = { changed: 0, worst: 0, problems: [] };
-  traced.forEach((block, n) => {
-    const words = Math.ceil(block.bytes.length / 4);
-    const [was, expected, got] = [before[n]!, block, replayed[n]!].map((b) => {
-      const padded = new Uint32Array(words);
-      new Uint8Array(padded.buffer).set(b.bytes);
-      return padded;
-    }) as [Uint32Array, Uint32Array, Uint32Array];
-    for (let from = 0; from < words; from += NEAR) {
-      compareNear(was, expected, got, from, Math.min(words, from + NEAR), tolerance, half, result, n);
-    }
-  });
-  return result;
-}
-
-function compareNear(
-  was: Uint32Array,
-  expected: Uint32Array,
-  got: Uint32Array,
-  from: number,
-  to: number,
-  tolerance: number,
-  half: boolean,
-  result: Comparison,
-  block: number,
-) {
-  const a = new Float32Array(expected.buffer);
-  const b = new Float32Array(got.buffer);
-  let top = 0;
-  for (let i = from; i < to; i++) {
-    if (expected[i] === was[i] && got[i] === was[i]) continue;
-    result.changed++;
-    if (Number.isFinite(a[i]!)) top = Math.max(top, Math.abs(a[i]!));
-  }
-  for (let i = from; i < to; i++) {
-    if (expected[i] === got[i]) continue;
-    if (NANS.has(expected[i]!) && NANS.has(got[i]!) && expected[i] !== was[i] && got[i] !== was[i]) continue;
-    if (half ? nearHalves(expected[i]!, got[i]!) : top >= LEAST) {
-      const difference = half ? 0 : Math.abs(a[i]! - b[i]!) / top;
-      if (difference <= tolerance) {
-        result.worst = Math.max(result.worst, difference);
-        continue;
-      }
-    }
-    if (result.problems.length < 5) {
-      const hex = (word: number) => `0x${word.toString(16).padStart(8, '0')}`;
-      result.problems.push(
-        `block ${block}, byte ${4 * i}: the emulator left ${hex(expected[i]!)} (${a[i]}), PTX ${hex(got[i]!)} (${b[i]}), before ${hex(was[i]!)}`,
-      );
-    }
-  }
+/** The words of a block, its last one filled up. */
+function wordsOf({ bytes }: DeviceBlock): Uint32Array {
+  const words = new Uint32Array(Math.ceil(bytes.length / 4));
+  new Uint8Array(words.buffer).set(bytes);
+  return words;
 }
 
 /** Two halves of a word at a time, at most one step apart. */
@@ -89,4 +31,52 @@ function nearHalves(x: number, y: number): boolean {
     const [p, q] = [(x >>> by) & 0xffff, (y >>> by) & 0xffff];
     return p === q || ((p & 0x7c00) !== 0x7c00 && Math.abs(ordered(p) - ordered(q)) <= 1);
   });
+}
+
+/**
+ * Words must agree in every bit, or as floats within `tolerance` of the largest among their neighbours, or where
+ * `halves` says so as two half-precision numbers that are one unit of their last place apart. Words that no one wrote
+ * hold what they held before, so they agree or are found.
+ */
+export function compareMemory(
+  before: DeviceBlock[],
+  traced: DeviceBlock[],
+  replayed: DeviceBlock[],
+  tolerance: number,
+  halves: boolean,
+): Comparison {
+  const result: Comparison = { changed: 0, worst: 0, problems: [] };
+  traced.forEach((block, n) => {
+    const [was, expected, got] = [wordsOf(before[n]!), wordsOf(block), wordsOf(replayed[n]!)];
+    const [a, b] = [new Float32Array(expected.buffer), new Float32Array(got.buffer)];
+    /** undefined: no difference of rounding. */
+    const difference = (i: number, top: number): number | undefined => {
+      const [x, y] = [expected[i]!, got[i]!];
+      if (x !== was[i] && y !== was[i] && NANS.has(x) && NANS.has(y)) return 0;
+      const relative = top < LEAST ? Number.NaN : Math.abs(a[i]! - b[i]!) / top;
+      if (relative <= tolerance) return relative;
+      return halves && nearHalves(x, y) ? 0 : undefined;
+    };
+    for (let from = 0; from < expected.length; from += NEAR) {
+      const to = Math.min(expected.length, from + NEAR);
+      let top = 0;
+      for (let i = from; i < to; i++) {
+        if (expected[i] === was[i] && got[i] === was[i]) continue;
+        result.changed++;
+        if (Number.isFinite(a[i]!)) top = Math.max(top, Math.abs(a[i]!));
+      }
+      for (let i = from; i < to; i++) {
+        if (expected[i] === got[i]) continue;
+        const found = difference(i, top);
+        if (found !== undefined) result.worst = Math.max(result.worst, found);
+        else if (result.problems.length < 5) {
+          const text = (word: number, float: number) => `0x${word.toString(16).padStart(8, '0')} (${float})`;
+          result.problems.push(
+            `block ${n}, byte ${4 * i}: the emulator left ${text(expected[i]!, a[i]!)}, PTX ${text(got[i]!, b[i]!)}, before 0x${was[i]!.toString(16)}`,
+          );
+        }
+      }
+    }
+  });
+  return result;
 }

@@ -1,7 +1,7 @@
 /** What nvcc makes of the CUDA sources, kept in build/ptx until they change. */
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,6 +60,11 @@ export async function compile(nvcc: string, sources: string[], arch: string): Pr
           cwd: root,
         });
         renameSync(fresh, kept);
+        const stem = `${path.basename(source, '.cu')}.${arch}.`;
+        for (const old of readdirSync(folder)) {
+          if (old.startsWith(stem) && old.endsWith('.ptx') && old !== name)
+            rmSync(path.join(folder, old), { force: true });
+        }
       }
       texts.set(source, readFileSync(kept, 'utf8'));
     }

@@ -10,7 +10,7 @@ namespace cinefuse::gpu {
 struct MelObject final : Object {
   Array<unsigned char> memory;
   MelTables tables{};
-  MelFast fast{};
+  MelFastPlan fast{};
   MelGeneral general{};
 };
 
@@ -73,7 +73,7 @@ static std::unique_ptr<MelObject> mel_create(Call& call, const cinefuse_mel_desc
     at += d.bank_count[m];
   }
   const size_t shared_bytes = call.device().shared_bytes();
-  MelFast& fast = object->fast;
+  MelFastPlan& fast = object->fast;
   std::vector<float> twiddles;
   if (mel_fast_plan(d, shared_bytes, &fast)) {
     for (int k = 1; 2 * k < fast.r1; ++k) {
@@ -101,7 +101,7 @@ static std::unique_ptr<MelObject> mel_create(Call& call, const cinefuse_mel_desc
   t.roots = pairs(roots);
   t.bands = reinterpret_cast<const int4*>(base + band);
   t.bank_weights = reinterpret_cast<const float*>(base + weight);
-  fast.twiddles = pairs(twiddle);
+  fast.fast.twiddles = pairs(twiddle);
   g.roots = d.length ? pairs(long_roots) : t.roots;
   g.chirp = d.length ? pairs(chirp) : nullptr;
   g.filter = d.length ? pairs(filter) : nullptr;

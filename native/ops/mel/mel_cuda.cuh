@@ -56,19 +56,22 @@ struct MelGeneral {
   float2* memory;  // (blocks, 2, stride) where shared memory is too small, else null
 };
 
-// The usual lengths of transform.
+// The usual lengths of transform: n_fft = r1 r2.
 struct MelFast {
-  int frames;  // an item holds; 0: not one of them
-  int r1, r2;
-  int room;    // samples of an item in shared memory
-  bool tiled;  // values fit behind the energies
-  size_t shared_bytes;
   const float2* twiddles;  // (r1 / 2 - 1, r2): e^(-2 pi i j k / n_fft), k from 1 on
-  void (*launch)(Call&, const MelTables&, const MelFast&, const MelWork&);
+  int room;                // samples of an item in shared memory
+  bool tiled;              // values fit behind the energies
+};
+struct MelFastPlan {
+  int frames;  // an item holds; 0: not one of these lengths
+  int r1, r2;
+  size_t shared_bytes;
+  MelFast fast;
+  void (*launch)(Call&, const MelTables&, const MelFastPlan&, const MelWork&);
 };
 
 // False when the length, or the hop for the memory there is, is not for it.
-bool mel_fast_plan(const cinefuse_mel_description& d, size_t shared_bytes, MelFast* fast);
+bool mel_fast_plan(const cinefuse_mel_description& d, size_t shared_bytes, MelFastPlan* plan);
 void mel_general_plan(const cinefuse_mel_description& d, size_t shared_bytes, MelGeneral* general);
 void mel_general(Call& call, const MelTables& tables, MelGeneral general, const MelWork& work);
 // Second pass of curves that need the clip's largest energy.

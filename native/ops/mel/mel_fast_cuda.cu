@@ -335,33 +335,34 @@ __global__ void __launch_bounds__(R1 / 2 * F, kBlocks) mel_fast_kernel(MelTables
 }
 
 template <int R1, int R2, int F, int kBlocks>
-static void launch(Call& call, const MelTables& tables, const MelFast& fast, const MelWork& work) {
+static void launch(Call& call, const MelTables& tables, const MelFastPlan& plan, const MelWork& work) {
   CINEFUSE_LAUNCH(call.stream(), (mel_fast_kernel<R1, R2, F, kBlocks>),
                   static_cast<unsigned>(std::min<int64_t>(work.n_items, int64_t{1} << 30)),
-                  (FastShape<R1, R2, F>::threads), fast.shared_bytes, tables, fast, work);
+                  (FastShape<R1, R2, F>::threads), plan.shared_bytes, tables, plan.fast, work);
 }
 
 template <int R1, int R2, int F, int kBlocks>
-static bool plan(const cinefuse_mel_description& d, size_t shared_bytes, MelFast* fast) {
+static bool suits(const cinefuse_mel_description& d, size_t shared_bytes, MelFastPlan* plan) {
   using S = FastShape<R1, R2, F>;
   if (d.n_fft != S::n_fft || d.hop_length > d.n_fft) return false;
   const int64_t room = (int64_t{F - 1} * d.hop_length + S::n_fft + 6) / 4 * 4;
-  fast->shared_bytes = sizeof(float) * (S::exchange + static_cast<size_t>(room));
-  if (fast->shared_bytes + sizeof(float) * F + sizeof(Place) > shared_bytes) return false;
-  fast->frames = F;
-  fast->r1 = R1;
-  fast->r2 = R2;
-  fast->room = static_cast<int>(room);
+  const size_t bytes = sizeof(float) * (S::exchange + static_cast<size_t>(room));
+  if (bytes + sizeof(float) * F + sizeof(Place) > shared_bytes) return false;
   const int rows = d.n_mels ? d.n_mels : S::bins;
-  fast->tiled = S::tile + (d.frames_first ? tile_pitch<F>(rows) : rows) * F <= S::exchange;
-  fast->launch = launch<R1, R2, F, kBlocks>;
+  plan->frames = F;
+  plan->r1 = R1;
+  plan->r2 = R2;
+  plan->shared_bytes = bytes;
+  plan->fast.room = static_cast<int>(room);
+  plan->fast.tiled = S::tile + (d.frames_first ? tile_pitch<F>(rows) : rows) * F <= S::exchange;
+  plan->launch = launch<R1, R2, F, kBlocks>;
   return true;
 }
 
-bool mel_fast_plan(const cinefuse_mel_description& d, size_t shared_bytes, MelFast* fast) {
-  return plan<16, 16, 32, 3>(d, shared_bytes, fast) || plan<20, 20, 16, 4>(d, shared_bytes, fast) ||
-         plan<16, 32, 16, 5>(d, shared_bytes, fast) || plan<32, 32, 16, 2>(d, shared_bytes, fast) ||
-         plan<64, 32, 8, 2>(d, shared_bytes, fast);
+bool mel_fast_plan(const cinefuse_mel_description& d, size_t shared_bytes, MelFastPlan* plan) {
+  return suits<16, 16, 32, 3>(d, shared_bytes, plan) || suits<20, 20, 16, 4>(d, shared_bytes, plan) ||
+         suits<16, 32, 16, 5>(d, shared_bytes, plan) || suits<32, 32, 16, 2>(d, shared_bytes, plan) ||
+         suits<64, 32, 8, 2>(d, shared_bytes, plan);
 }
 
 }  // namespace cinefuse::gpu

@@ -61,14 +61,14 @@ for (const backend of DEVICE_BACKENDS) {
       const base = { nFft, hopLength: nFft >> 1, window: 'hamming' as const };
       const clips = clipsOf([1, 6, 19], nFft, base.hopLength, true);
       for (const layout of ['bands-frames', 'frames-bands'] as const) {
-        for (const power of [0.5, 1, 3]) {
+        for (const power of [0.5, 1]) {
           await agrees(t, { kind: 'linear', ...base, layout, power }, clips, backend, tolerance(power));
         }
         const mel = { kind: 'mel' as const, sampleRate: 22050, layout };
-        for (const nMels of [1, 2, 127, nFft + 3]) {
+        for (const nMels of [1, 127, nFft + 3]) {
           await agrees(t, { ...mel, ...base, nMels }, clips, backend, tolerance(2));
         }
-        for (const hopLength of [1, nFft, nFft + 1, 5 * nFft, 40 * nFft]) {
+        for (const hopLength of [1, nFft, nFft + 1, 40 * nFft]) {
           const apart = clipsOf([1, 3, 18], nFft, Math.min(hopLength, 6000), true);
           await agrees(t, { ...mel, ...base, hopLength, nMels: 20 }, apart, backend, tolerance(2));
         }
@@ -171,10 +171,10 @@ for (const backend of DEVICE_BACKENDS) {
 
   test(`decibels of any number of values, in place, by every reference [${backend}]`, async (t) => {
     t.is((await powerToDb(new Float32Array(0), { backend })).length, 0);
-    for (const n of [1, 2, 3, 4, 5, 31, 32, 33, 1023, 1024, 1025, 70001]) {
+    for (const n of [1, 2, 3, 4, 5, 33, 1023, 1024, 1025, 40001]) {
       const s = randomF32(n, n, n % 4).map((v) => v ** 8);
-      for (const ref of ['max', 1, 0.02] as const) {
-        for (const topDb of [80, 5, null]) {
+      for (const ref of ['max', 0.02] as const) {
+        for (const topDb of n > 5000 ? [80] : [80, 5, null]) {
           const options = { ref, topDb, amin: n % 2 ? 1e-10 : 1e-3 };
           const expected = [...(await powerToDb(s, options))];
           const y = await powerToDb(s, { ...options, backend });

@@ -53,7 +53,8 @@ struct MelGeneral {
   const float2* roots;  // of `length` where there is a chirp, else the tables'
   const float2 *chirp, *filter;
   int stride;      // complex numbers from one frame to the next in a buffer
-  float2* memory;  // (blocks, 2, stride) where shared memory is too small, else null
+  bool in_shared;  // memory: shared, or (blocks, 2, stride) where that is too small
+  float2* memory;
 };
 
 // The usual lengths of transform: n_fft = r1 r2.

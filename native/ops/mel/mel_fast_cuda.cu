@@ -204,73 +204,92 @@ __host__ __device__ constexpr int tile_pitch(int rows) {
   return rows + (32 / F - rows % 8 + 8) % 8;  // writes of a warp meet every bank once
 }
 
+// The curve of four frames of a row from f on, and their way out; returns the largest of those that there
+// are.
+template <int F>
+__device__ __forceinline__ float put_four(const MelTables& t, const Place& place, float4 s, int m, int f,
+                                          Exit way, float* tile, float* out) {
+  const int pitch = tile_pitch<F>(t.rows), left = place.valid - f;
+  float top = 0.f;
+  if (left > 3) {
+    top = fmaxf(fmaxf(s.x, s.y), fmaxf(s.z, s.w));
+  } else {
+    if (left > 0) top = fmaxf(top, s.x);
+    if (left > 1) top = fmaxf(top, s.y);
+    if (left > 2) top = fmaxf(top, s.z);
+  }
+  if (t.curve.logarithm) {
+    s = make_float4(mel_curve(t.curve, s.x), mel_curve(t.curve, s.y), mel_curve(t.curve, s.z),
+                    mel_curve(t.curve, s.w));
+  }
+  if (way == Exit::kRowsByFour) {
+    if (left > 0) store4(out + m * place.clip.n_frames + place.first + f, s);
+  } else if (way == Exit::kRowsTile) {
+    store4(tile + m * F + f, s);
+  } else {
+    const float y[4] = {s.x, s.y, s.z, s.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (way == Exit::kFramesTile) {
+        tile[(f + i) * pitch + m] = y[i];
+      } else if (i < left) {
+        const int64_t frame = place.first + f + i;
+        out[t.frames_first ? frame * t.rows + m : m * place.clip.n_frames + frame] = y[i];
+      }
+    }
+  }
+  return top;
+}
+
 // Values of all rows from the energies (null: silence); returns the thread's largest before the curve. A
-// thread has four frames of a row, a warp 128/F neighbouring rows.
-template <int F, int kWarps>
+// thread has eight frames of a row; threads of odd rows take the second four first, or they would wait for
+// the banks of their neighbours.
+template <int F, int kThreads>
 __device__ __forceinline__ float put_rows(const MelTables& t, const Place& place, const float* energies,
                                           Exit way, float* tile, float* results) {
-  constexpr int kRows = 128 / F;
-  const int lane = threadIdx.x & 31, f = lane % (F / 4) * 4;
-  const int pitch = tile_pitch<F>(t.rows), valid = place.valid;
+  constexpr int kParts = F / 8;
   float* const out = results + place.clip.out;
   float top = 0.f;
-  for (int m = threadIdx.x / 32 * kRows + lane / (F / 4); m < t.rows; m += kWarps * kRows) {
-    float4 s = make_float4(0.f, 0.f, 0.f, 0.f);
+  for (int m = threadIdx.x / kParts; m < t.rows; m += kThreads / kParts) {
+    const int f = threadIdx.x % kParts * 8 + 4 * (m & 1), g = f ^ 4;
+    float4 s = make_float4(0.f, 0.f, 0.f, 0.f), u = s;
     if (energies && t.n_mels) {
       const int4 band = t.bands[m];
-      const float* p = energies + band.x * F + f;
+      const float* p = energies + band.x * F;
       const float* w = t.bank_weights + band.z;
-#pragma unroll 4
+#pragma unroll 2
       for (int i = 0; i < band.y; ++i, ++w, p += F) {
-        const float4 v = load4(p);
-        s.x += *w * v.x;
-        s.y += *w * v.y;
-        s.z += *w * v.z;
-        s.w += *w * v.w;
+        const float weight = *w;
+        const float4 a = load4(p + f), b = load4(p + g);
+        s.x += weight * a.x;
+        s.y += weight * a.y;
+        s.z += weight * a.z;
+        s.w += weight * a.w;
+        u.x += weight * b.x;
+        u.y += weight * b.y;
+        u.z += weight * b.z;
+        u.w += weight * b.w;
       }
     } else if (energies) {
       s = load4(energies + m * F + f);
+      u = load4(energies + m * F + g);
     }
-    float y[4] = {s.x, s.y, s.z, s.w};
-    if (t.curve.logarithm) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) y[i] = mel_curve(t.curve, y[i]);
-    }
-    if (f + 3 < valid) {
-      top = fmaxf(fmaxf(fmaxf(top, s.x), fmaxf(s.y, s.z)), s.w);
-    } else {
-      if (f < valid) top = fmaxf(top, s.x);
-      if (f + 1 < valid) top = fmaxf(top, s.y);
-      if (f + 2 < valid) top = fmaxf(top, s.z);
-    }
-    if (way == Exit::kRowsByFour) {
-      if (f < valid)
-        store4(out + m * place.clip.n_frames + place.first + f, make_float4(y[0], y[1], y[2], y[3]));
-    } else if (way == Exit::kRowsTile) {
-      store4(tile + m * F + f, make_float4(y[0], y[1], y[2], y[3]));
-    } else {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        if (way == Exit::kFramesTile) {
-          tile[(f + i) * pitch + m] = y[i];
-        } else if (f + i < valid) {
-          const int64_t frame = place.first + f + i;
-          out[t.frames_first ? frame * t.rows + m : m * place.clip.n_frames + frame] = y[i];
-        }
-      }
-    }
+    top = fmaxf(top, put_four<F>(t, place, s, m, f, way, tile, out));
+    top = fmaxf(top, put_four<F>(t, place, u, m, g, way, tile, out));
   }
   if (way == Exit::kRowsByFour || way == Exit::kScattered) return top;
   __syncthreads();
   if (way == Exit::kRowsTile) {
-    const int frame = lane % F;
-    for (int m = threadIdx.x / F; m < t.rows; m += kWarps * 32 / F) {
-      if (frame < valid) out[m * place.clip.n_frames + place.first + frame] = tile[m * F + frame];
+    const int frame = threadIdx.x % F;
+    for (int m = threadIdx.x / F; m < t.rows; m += kThreads / F) {
+      if (frame < place.valid) out[m * place.clip.n_frames + place.first + frame] = tile[m * F + frame];
     }
     return top;
   }
-  for (int i = threadIdx.x / 32; i < valid; i += kWarps) {
-    for (int m = lane; m < t.rows; m += 32) out[(place.first + i) * t.rows + m] = tile[i * pitch + m];
+  const int pitch = tile_pitch<F>(t.rows);
+  for (int i = threadIdx.x / 32; i < place.valid; i += kThreads / 32) {
+    for (int m = threadIdx.x % 32; m < t.rows; m += 32)
+      out[(place.first + i) * t.rows + m] = tile[i * pitch + m];
   }
   return top;
 }
@@ -328,7 +347,7 @@ __global__ void __launch_bounds__(R1 / 2 * F, kBlocks) mel_fast_kernel(MelTables
                      : g.tiled                      ? Exit::kRowsTile
                                                     : Exit::kScattered;
     const float top =
-        put_rows<F, S::warps>(t, place, place.silent ? nullptr : shared, way, shared + S::tile, w.out);
+        put_rows<F, S::threads>(t, place, place.silent ? nullptr : shared, way, shared + S::tile, w.out);
     if (t.curve.needs_top) mel_raise_top(w.tops + place.item_clip, top);
     __syncthreads();
   }

@@ -281,6 +281,7 @@ void mel_general_plan(const cinefuse_mel_description& d, size_t shared_bytes, Me
   // A frame's buffer also holds its energies: bins floats.
   const size_t frame_bytes = 2 * sizeof(float2) * static_cast<size_t>(padded(g->length) + 1);
   const bool fits = frame_bytes <= shared_bytes;
+  g->in_shared = fits;
   g->stride = fits ? padded(g->length) + 1 : g->length + 1;
   g->frames_log = 0;
   while (fits && (frame_bytes << (g->frames_log + 1)) <= kGeneralShared &&
@@ -290,9 +291,9 @@ void mel_general_plan(const cinefuse_mel_description& d, size_t shared_bytes, Me
 }
 
 void mel_general(Call& call, const MelTables& tables, MelGeneral general, const MelWork& work) {
-  const size_t bytes = (2 * sizeof(float2) * static_cast<size_t>(general.stride)) << general.frames_log;
-  const int64_t many = int64_t{1} << 30;
-  if (general.frames_log > 0 || bytes <= call.device().shared_bytes() - sizeof(float) * kMelMostFrames) {
+  if (general.in_shared) {
+    const size_t bytes = (2 * sizeof(float2) * static_cast<size_t>(general.stride)) << general.frames_log;
+    const int64_t many = int64_t{1} << 30;
     CINEFUSE_LAUNCH(call.stream(), mel_general_kernel<true>,
                     static_cast<unsigned>(std::min(work.n_items, many)), kGeneralThreads, bytes, tables,
                     general, work);

@@ -1,8 +1,8 @@
 // Rounding::kUint8: both passes as products of byte matrices, so that Pillow's sums come out exactly. A
 // weight of 22 fractional bits is three signed bytes, w = w0 + 2^8 w1 + 2^16 w2, and so is a sum of products
 // three sums.
+#include "frames_bytes.cuh"
 #include "frames_cuda.cuh"
-#include "frames_pixels.cuh"
 
 namespace cinefuse::gpu {
 
@@ -113,98 +113,118 @@ __device__ __forceinline__ void put_levels(const FramesTables& tables, const Fra
   }
 }
 
-// One block: 64 columns by launch.tile_h rows (a multiple of 16) of one picture's output.
+// What the threads of a block share about it.
+struct ByteTile {
+  int32_t x, y;                 // of its first output
+  int32_t x_bands, y_bands;     // how many
+  int32_t left, right, bottom;  // columns of the picture that it needs, and the end of its rows
+  int32_t across;               // eights of columns that are converted at a time
+  int64_t first_y_band;
+  FramesBand x_band[kFramesByteTile / 16];
+  FixedYuv yuv;
+};
+
+__device__ __forceinline__ void make_byte_tile(const FramesTables& tables, const FramesTarget& target,
+                                               const FramesLaunch& launch, const FramesPicture& picture,
+                                               int unit, ByteTile& tile) {
+  const FramesGeometry& geometry = tables.geometries[picture.geometry];
+  const int32_t index = static_cast<int32_t>(blockIdx.x % launch.tiles);
+  tile.x = index % launch.tiles_x * launch.tile_w;
+  tile.y = index / launch.tiles_x * launch.tile_h;
+  tile.x_bands = (min(launch.tile_w, target.w - tile.x) + 15) / 16;
+  tile.y_bands = (min(launch.tile_h, target.h - tile.y) + 15) / 16;
+  int32_t left = 0x7fffffff, right = 0, bottom = 0;
+  for (int i = 0; i < kFramesByteTile / 16; ++i) {
+    FramesBand band = {0, 0, 0, 0, 0};
+    if (i < tile.x_bands) band = tables.bands[geometry.x_bands + tile.x / 16 + i];
+    tile.x_band[i] = band;
+    if (band.steps == 0) continue;
+    left = min(left, band.start);
+    right = max(right, band.end);
+  }
+  tile.first_y_band = geometry.y_bands + tile.y / 16;
+  for (int i = 0; i < tile.y_bands; ++i) bottom = max(bottom, tables.bands[tile.first_y_band + i].end);
+  tile.left = right == 0 ? 0 : left;  // 0, 0: nothing but padding
+  tile.right = right;
+  tile.bottom = bottom;
+  tile.across = max(1, (min(launch.columns + 32, right - tile.left) + 7) / 8);
+  tile.yuv.set(picture.fixed, unit);
+}
+
+// One block: tile_w columns (up to 64) by tile_h rows of one picture's output, multiples of 16.
 //   passed[c][x][y] = clamp((2^21 + Σ_s H[x][s] rgb[y][s][c]) >> 22)   for 16 rows at a time, which are kept
 //   for out[y][x][c] = clamp((2^21 + Σ_s V[y][s] passed[c][x][s]) >> 22)   as products of 16 x 32 by 32 x 8
 //   bytes
-// `columns` of a row are converted at a time, and 32 more, to [c][row][pitch].
+// launch.columns of a row are converted at a time, and 32 more, to [c][row][pitch].
 template <int kKind>
 __global__ void __launch_bounds__(kByteThreads, 2)
     frames_bytes_kernel(FramesTables tables, FramesTarget target, FramesLaunch launch, int32_t pitch) {
+  CINEFUSE_SHARED(ByteTile, tiles, [1]);
   CINEFUSE_DYNAMIC_SHARED(uint8_t, converted);
   uint8_t* const passed = converted + 3 * kRowsAStep * pitch;
-  const int32_t columns = launch.columns;
+  const ByteTile& tile = tiles[0];
   const FramesPicture& picture = tables.pictures[launch.first + blockIdx.x / launch.tiles];
-  const FramesGeometry& geometry = tables.geometries[picture.geometry];
-  const int32_t tile = static_cast<int32_t>(blockIdx.x % launch.tiles);
-  const int32_t tile_x = tile % launch.tiles_x * kFramesByteTile,
-                tile_y = tile / launch.tiles_x * launch.tile_h;
+  if (threadIdx.x == 0) make_byte_tile(tables, target, launch, picture, kChromaUnit<kKind>, tiles[0]);
   const PixelSource<kKind> source(tables.base, picture);
+  __syncthreads();
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
-
-  const FramesBand* const x_bands = tables.bands + geometry.x_bands + tile_x / 16;
-  const int x_band_count = min(4, (target.w - tile_x + 15) / 16);
-  int32_t left = 0x7fffffff, right = 0;
-  for (int i = 0; i < x_band_count; ++i) {
-    if (x_bands[i].steps == 0) continue;
-    left = min(left, x_bands[i].start);
-    right = max(right, x_bands[i].end);
-  }
-  if (right == 0) left = 0;  // nothing but padding
   // A warp passes eight rows to sixteen columns, and makes sixteen rows of eight columns of them.
   const int x_mine = warp & 3, row_mine = (warp >> 2) * 8;
-  FramesBand x_band = {0, 0, 0, 0, 0};
-  if (x_mine < x_band_count) x_band = x_bands[x_mine];
+  // Two rows and eight columns at a time, of which these are the thread's first.
+  const int32_t first_y = static_cast<int32_t>(threadIdx.x) / tile.across * 2,
+                first_x = (static_cast<int32_t>(threadIdx.x) - first_y / 2 * tile.across) * 8;
+  const int32_t next_y = kByteThreads / tile.across * 2, next_x = kByteThreads % tile.across * 8;
 
-  const FramesBand* const y_bands = tables.bands + geometry.y_bands + tile_y / 16;
-  const int y_band_count = (min(launch.tile_h, target.h - tile_y) + 15) / 16;
-  int32_t row = 0,
-          bottom = 0;  // rows before `row` are done, as far as they are needed; none from `bottom` on is
-  for (int i = 0; i < y_band_count; ++i) bottom = max(bottom, y_bands[i].end);
-
-  // Loads of the first pixels of the next rows are under way during the horizontal pass, where registers
+  // Loads of the thread's first pixels of the next rows are under way during the products, where registers
   // allow.
-  constexpr bool kAhead = kKind != kPixelsRgba && kKind != kPixelsBilinear;
+  constexpr bool kAhead = kKind != kPixelsRgba;
   RawPixels<kKind> ahead;
-  int32_t row_ahead = -1;  // whose rows `ahead` holds, for the first pixels of this thread
-  const int32_t blocks_across = max(1, (min(columns + 32, right - left) + 7) / 8);
-  const auto place = [&](int32_t item, int32_t& y, int32_t& x) {
-    y = item / blocks_across * 2;
-    x = (item - y / 2 * blocks_across) * 8;
-  };
-  int32_t first_y, first_x;
-  place(static_cast<int32_t>(threadIdx.x), first_y, first_x);
-
-  for (int j = 0; j < y_band_count; ++j) {
-    const FramesBand y_band = y_bands[j];
+  int32_t row_ahead = -1;  // whose rows `ahead` holds
+  int32_t row = 0;         // those before are done, as far as they are needed
+  for (int32_t j = 0; j < tile.y_bands; ++j) {
+    const FramesBand y_band = tables.bands[tile.first_y_band + j];
     ByteSums sums;
     sums.clear();
     if (y_band.start >= row) row = y_band.start & ~(kRowsAStep - 1);
 #pragma unroll 1
-    for (int k = 0; k < y_band.steps; ++k) {
+    for (int32_t k = 0; k < y_band.steps; ++k) {
       const int32_t needed = min(y_band.start + 32 * (k + 1), y_band.end);
 #pragma unroll 1
       for (; row < needed; row += kRowsAStep) {
         ByteSums across;
         across.clear();
-        for (int32_t from = left; from < right; from += columns) {
-          if (from != left) __syncthreads();  // the columns before them are no longer needed
-          const int32_t across_now = min(blocks_across, (right - from + 7) / 8);
 #pragma unroll 1
-          for (int32_t item = static_cast<int32_t>(threadIdx.x); item < blocks_across * (kRowsAStep / 2);
-               item += kByteThreads) {
-            int32_t y, x;
-            place(item, y, x);
-            if (x >= 8 * across_now) continue;
-            RawPixels<kKind> raw;
-            if (kAhead && item == static_cast<int32_t>(threadIdx.x) && from == left && row_ahead == row) {
-              raw = ahead;
-            } else {
-              load_pixels(source, row + y, from + x, raw);
+        for (int32_t from = tile.left; from < tile.right; from += launch.columns) {
+          if (from != tile.left) __syncthreads();  // the columns before them are no longer needed
+          const int32_t columns = tile.right - from;
+#pragma unroll 1
+          for (int32_t y = first_y, x = first_x; y < kRowsAStep;) {
+            if (x < columns) {
+              RawPixels<kKind> raw = ahead;
+              if (!kAhead || row_ahead != row || y != first_y || x != first_x || from != tile.left)
+                load_pixels(source, row + y, from + x, raw);
+              to_bytes(source, tile.yuv, row + y, from + x, raw,
+                       ByteRows{converted + y * pitch + x, kRowsAStep * pitch, pitch});
             }
-            to_bytes(source, picture.fixed, from + x, raw,
-                     ByteRows{converted + y * pitch + x, kRowsAStep * pitch, pitch});
+            y += next_y;
+            x += next_x;
+            if (x >= 8 * tile.across) {
+              x -= 8 * tile.across;
+              y += 2;
+            }
           }
           __syncthreads();
-          if (kAhead && from + columns >= right && row + kRowsAStep < bottom && first_y < kRowsAStep) {
+          if (kAhead && from + launch.columns >= tile.right && row + kRowsAStep < tile.bottom &&
+              first_y < kRowsAStep) {
             row_ahead = row + kRowsAStep;
-            load_pixels(source, row_ahead + first_y, left + first_x, ahead);
+            load_pixels(source, row_ahead + first_y, tile.left + first_x, ahead);
           }
-          const int first_step = max(0, (from - x_band.start + 31) / 32);
-          const int end_step = min(x_band.steps, (from + columns - x_band.start + 31) / 32);
+          const FramesBand x_band = tile.x_band[x_mine];
+          const int32_t first_step = max(0, (from - x_band.start + 31) / 32);
+          const int32_t end_step = min(x_band.steps, (from + launch.columns - x_band.start + 31) / 32);
           ByteProduct product;
 #pragma unroll 1
-          for (int step = first_step; step < end_step; ++step) {
+          for (int32_t step = first_step; step < end_step; ++step) {
             product.step(step_weights(tables, x_band, step, lane),
                          converted + (row_mine + g) * pitch + (x_band.start + 32 * step - from) + 8 * t,
                          kRowsAStep * pitch);
@@ -222,6 +242,7 @@ __global__ void __launch_bounds__(kByteThreads, 2)
         }
         __syncthreads();
       }
+      if (8 * warp >= launch.tile_w) continue;
       ByteProduct product;
       product.step(step_weights(tables, y_band, k, lane),
                    passed + (8 * warp + g) * kRememberedPitch +
@@ -229,11 +250,12 @@ __global__ void __launch_bounds__(kByteThreads, 2)
                    kFramesByteTile * kRememberedPitch);
       product.add_to(sums);
     }
-    const int32_t x = tile_x + 8 * warp + 2 * t;
+    const int32_t x = tile.x + 8 * warp + 2 * t;
+    if (x >= min(tile.x + launch.tile_w, target.w)) continue;
 #pragma unroll
     for (int i = 0; i < 4; i += 2) {
-      const int32_t y = tile_y + 16 * j + g + 4 * i;
-      if (x >= target.w || y >= target.h) continue;
+      const int32_t y = tile.y + 16 * j + g + 4 * i;
+      if (y >= target.h) continue;
       int32_t two[2][3];
 #pragma unroll
       for (int c = 0; c < 3; ++c) {
@@ -260,8 +282,8 @@ void frames_bytes(cudaStream_t stream, const FramesTables& tables, const FramesT
                   const FramesLaunch& launch) {
   constexpr void (*kLaunches[kPixelKinds])(cudaStream_t, const FramesTables&, const FramesTarget&,
                                            const FramesLaunch&) = {
-      launch_bytes<kPixelsRgb24>, launch_bytes<kPixelsRgba>, launch_bytes<kPixelsGray>,
-      launch_bytes<kPixelsNearest>, launch_bytes<kPixelsBilinear>};
+      launch_bytes<kPixelsRgb24>,   launch_bytes<kPixelsRgba>, launch_bytes<kPixelsGray>,
+      launch_bytes<kPixelsNearest>, launch_bytes<kPixelsLeft>, launch_bytes<kPixelsCenter>};
   kLaunches[launch.kind](stream, tables, target, launch);
 }
 

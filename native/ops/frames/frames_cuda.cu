@@ -45,19 +45,19 @@ void choose_height(FramesLaunch& launch, int64_t h, int64_t unit, int64_t most, 
   launch.tiles = static_cast<int32_t>(launch.tiles_x * blocks_of(h, launch.tile_h));
 }
 
-// The byte kernel: columns that a tile of this geometry spans, and whether tiles may be of several bands.
-int32_t byte_span(const FramesGeometry& g, int64_t w, const FramesHostTables& tables) {
-  constexpr int64_t kBandsATile = kFramesByteTile / 16;
-  int32_t most = 0;
-  for (int64_t band = 0, bands = blocks_of(w, 16); band < bands; band += kBandsATile) {
+// The byte kernel: columns that tiles of `together` bands span, and whether they may be of several bands of
+// rows.
+int64_t byte_span(const FramesGeometry& g, int64_t w, int64_t together, const FramesHostTables& tables) {
+  int64_t most = 0;
+  for (int64_t band = 0, bands = blocks_of(w, 16); band < bands; band += together) {
     int32_t left = INT32_MAX, right = 0;
-    for (int64_t i = band; i < std::min(band + kBandsATile, bands); ++i) {
+    for (int64_t i = band; i < std::min(band + together, bands); ++i) {
       const FramesBand& b = tables.bands[g.x_bands + i];
       if (b.steps == 0) continue;
       left = std::min(left, b.start);
       right = std::max(right, b.end);
     }
-    if (right) most = std::max(most, right - left);
+    if (right) most = std::max<int64_t>(most, right - left);
   }
   return most;
 }
@@ -92,14 +92,21 @@ using Geometries = std::vector<const FramesGeometry*>;
 void plan_bytes(const FramesHostTables& tables, const Geometries& geometries, const FramesTarget& target,
                 int64_t multiprocessors, FramesLaunch& launch) {
   bool follow = true;
-  int64_t span = 8;
-  for (const FramesGeometry* g : geometries) {
-    follow = follow && bands_follow(*g, target.h, tables);
-    span = std::max<int64_t>(span, byte_span(*g, target.w, tables));
+  for (const FramesGeometry* g : geometries) follow = follow && bands_follow(*g, target.h, tables);
+  // Of the widths of tiles the one whose blocks convert least often when some threads idle.
+  int64_t best = INT64_MAX;
+  for (int64_t bands = kFramesByteTile / 16; bands > 0; --bands) {
+    int64_t span = 8;
+    for (const FramesGeometry* g : geometries) span = std::max(span, byte_span(*g, target.w, bands, tables));
+    constexpr int64_t kConversion = 4, kProducts = 1;  // about what they cost
+    const int64_t rounds = blocks_of(blocks_of(span, 8) * 8, 256), tiles_x = blocks_of(target.w, 16 * bands);
+    const int64_t cost = tiles_x * (kConversion * rounds + kProducts);
+    if (cost >= best) continue;
+    best = cost;
+    launch.columns = static_cast<int32_t>(std::min<int64_t>(rounded_up(span, 8), kFramesMostColumns));
+    launch.tile_w = static_cast<int32_t>(16 * bands);
+    launch.tiles_x = static_cast<int32_t>(tiles_x);
   }
-  launch.columns = static_cast<int32_t>(std::min<int64_t>(rounded_up(span, 8), kFramesMostColumns));
-  launch.tile_w = kFramesByteTile;
-  launch.tiles_x = static_cast<int32_t>(blocks_of(target.w, kFramesByteTile));
   choose_height(launch, target.h, 16, follow ? 8 : 1, 6 * multiprocessors);
 }
 

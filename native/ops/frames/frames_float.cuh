@@ -7,6 +7,69 @@ namespace cinefuse::gpu {
 
 constexpr int kFloatSums = 3 * kFramesFloatRows;
 
+// R, G and B of eight columns of row y from a column that 8 divides: YUV as 0..1, others as 0..255. yuv: y,
+// y_shift, rv, gu, gv, bu for levels.
+template <int kKind>
+__device__ __forceinline__ void load_row(const PixelSource<kKind>& p, const float* yuv, int32_t y, int32_t x,
+                                         float (&rgb)[3][8]) {
+  const uint8_t* const row = p.row(y);
+  if (kKind == kPixelsRgb24) {
+    uint32_t w[6];
+    load_words(row + 3 * x, 6, w);
+#pragma unroll
+    for (int i = 0; i < 24; ++i) rgb[i % 3][i / 3] = static_cast<float>(w[i / 4] >> i % 4 * 8 & 255u);
+  } else if (kKind == kPixelsRgba) {
+    uint32_t w[8];
+    load_words(row + 4 * x, 8, w);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const uint32_t alpha = w[i] >> 24;
+#pragma unroll
+      for (int c = 0; c < 3; ++c)
+        rgb[c][i] = static_cast<float>(over(w[i] >> 8 * c & 255u, p.background >> 8 * c & 255u, alpha));
+    }
+  } else if (kKind == kPixelsGray) {
+    uint32_t w[2];
+    load_words(row + x, 2, w);
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      rgb[0][i] = rgb[1][i] = rgb[2][i] = static_cast<float>(w[i / 4] >> i % 4 * 8 & 255u);
+  } else {
+    constexpr float kLevel = 1.f / 255.f;
+    uint32_t luma[2], uv[8];
+    load_words(row + x, 2, luma);
+    const int32_t s = x >> 1, near = min(y, p.last_row) >> 1;
+    if (kKind == kPixelsNearest) {
+      uint32_t w[2];
+      load_chroma(p, near, s, w);
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        uv[2 * i] = uv[2 * i + 1] = __byte_perm(w[i / 2], 0u, i % 2 ? 0x4342 : 0x4140);
+    } else {
+      const int32_t far = y & 1 ? near + 1 : near - 1;
+      uint32_t w[2], near_uv[6], far_uv[6];
+      load_chroma(p, near, s, w);
+      spread_chroma(w, load_edge(p, near, s), s, p.last_sample, near_uv);
+      load_chroma(p, far, s, w);
+      spread_chroma(w, load_edge(p, far, s), s, p.last_sample, far_uv);
+      mix_chroma<kKind>(near_uv, far_uv, uv);
+    }
+    constexpr int kUnit = kChromaUnit<kKind>;
+    constexpr float kScale = 16.f / (255.f * kUnit);
+    const float scale = yuv[0] * kLevel, shift = yuv[1] * kLevel, rv = yuv[2] * kScale, gu = yuv[3] * kScale,
+                gv = yuv[4] * kScale, bu = yuv[5] * kScale;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const float l = static_cast<float>(luma[i / 4] >> i % 4 * 8 & 255u) * scale + shift;
+      const float u = static_cast<float>(static_cast<int32_t>(uv[i] & 0xffffu) - 128 * kUnit);
+      const float v = static_cast<float>(static_cast<int32_t>(uv[i] >> 16) - 128 * kUnit);
+      rgb[0][i] = __saturatef(l + v * rv);
+      rgb[1][i] = __saturatef(l + u * gu + v * gv);
+      rgb[2][i] = __saturatef(l + u * bu);
+    }
+  }
+}
+
 __device__ __forceinline__ void put_float(const FramesTarget& t, int64_t at, float value) {
   if (t.output == kOutputFloat16) {
     static_cast<uint16_t*>(t.out)[at] = to_half(value);

@@ -67,8 +67,8 @@ void frames_float(cudaStream_t stream, const FramesTables& tables, const FramesT
                   const FramesLaunch& launch) {
   constexpr void (*kLaunches[kPixelKinds])(cudaStream_t, const FramesTables&, const FramesTarget&,
                                            const FramesLaunch&) = {
-      launch_float<kPixelsRgb24>, launch_float<kPixelsRgba>, launch_float<kPixelsGray>,
-      launch_float<kPixelsNearest>, launch_float<kPixelsBilinear>};
+      launch_float<kPixelsRgb24>,   launch_float<kPixelsRgba>, launch_float<kPixelsGray>,
+      launch_float<kPixelsNearest>, launch_float<kPixelsLeft>, launch_float<kPixelsCenter>};
   kLaunches[launch.kind](stream, tables, target, launch);
 }
 

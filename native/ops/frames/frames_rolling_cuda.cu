@@ -46,7 +46,7 @@ __device__ __forceinline__ float byte_of(const uint32_t* w, int i) {
 
 // The first of two rows, and then the second one in its place.
 __device__ __forceinline__ void count_row(const PixelSource<kPixelsRgb24>&, const float*, int32_t,
-                                          RawPixels<kPixelsRgb24>& raw, float w_now, float w_next,
+                                          RawPixels<kPixelsRgb24>& raw, RawEdges&, float w_now, float w_next,
                                           RollingSums<kPixelsRgb24>& sums) {
 #pragma unroll
   for (int i = 0; i < 24; ++i) sums.count(i % 3, i / 3, byte_of(raw.w, i), w_now, w_next);
@@ -54,7 +54,7 @@ __device__ __forceinline__ void count_row(const PixelSource<kPixelsRgb24>&, cons
   for (int i = 0; i < 6; ++i) raw.w[i] = raw.w[6 + i];
 }
 __device__ __forceinline__ void count_row(const PixelSource<kPixelsRgba>& p, const float*, int32_t,
-                                          RawPixels<kPixelsRgba>& raw, float w_now, float w_next,
+                                          RawPixels<kPixelsRgba>& raw, RawEdges&, float w_now, float w_next,
                                           RollingSums<kPixelsRgba>& sums) {
 #pragma unroll
   for (int k = 0; k < 8; ++k) {
@@ -67,7 +67,7 @@ __device__ __forceinline__ void count_row(const PixelSource<kPixelsRgba>& p, con
   }
 }
 __device__ __forceinline__ void count_row(const PixelSource<kPixelsGray>&, const float*, int32_t,
-                                          RawPixels<kPixelsGray>& raw, float w_now, float w_next,
+                                          RawPixels<kPixelsGray>& raw, RawEdges&, float w_now, float w_next,
                                           RollingSums<kPixelsGray>& sums) {
 #pragma unroll
   for (int k = 0; k < 8; ++k) {
@@ -81,8 +81,8 @@ __device__ __forceinline__ void count_row(const PixelSource<kPixelsGray>&, const
 
 // yuv: y, y_shift, rv, gu, gv, bu for levels in 0..1 and 16 times the chroma.
 __device__ __forceinline__ void count_row(const PixelSource<kPixelsNearest>&, const float* yuv, int32_t,
-                                          RawPixels<kPixelsNearest>& raw, float w_now, float w_next,
-                                          RollingSums<kPixelsNearest>& sums) {
+                                          RawPixels<kPixelsNearest>& raw, RawEdges&, float w_now,
+                                          float w_next, RollingSums<kPixelsNearest>& sums) {
   const float rv = 16.f * yuv[2], gu = 16.f * yuv[3], gv = 16.f * yuv[4], bu = 16.f * yuv[5];
 #pragma unroll
   for (int s = 0; s < 4; ++s) {
@@ -99,40 +99,41 @@ __device__ __forceinline__ void count_row(const PixelSource<kPixelsNearest>&, co
   raw.w[0] = raw.w[2];
   raw.w[1] = raw.w[3];
 }
-__device__ __forceinline__ void count_row(const PixelSource<kPixelsBilinear>& p, const float* yuv, int32_t x,
-                                          RawPixels<kPixelsBilinear>& raw, float w_now, float w_next,
-                                          RollingSums<kPixelsBilinear>& sums) {
+template <int kKind>
+__device__ __forceinline__ void count_row(const PixelSource<kKind>& p, const float* yuv, int32_t x,
+                                          RawPixels<kKind>& raw, RawEdges& edges, float w_now, float w_next,
+                                          RollingSums<kKind>& sums) {
   uint32_t near[6], far[6];
-  spread_chroma(raw.w + 7, x >> 1, p.last_sample, near);
-  spread_chroma(raw.w + 4, x >> 1, p.last_sample, far);
+  spread_chroma(raw.w + 6, edges.w[1], x >> 1, p.last_sample, near);
+  spread_chroma(raw.w + 4, edges.w[0], x >> 1, p.last_sample, far);
   // What the samples add to R, G and B, the rows mixed: before, the four, after.
   float terms[3][6];
 #pragma unroll
-  for (int s = 0; s < 6; ++s) {
+  for (int s = kKind == kPixelsLeft ? 1 : 0; s < 6; ++s) {
     const uint32_t mixed = 3u * near[s] + far[s];  // 4 times the chroma
-    const float u = static_cast<float>(mixed & 0xffffu) * 4.f - 2048.f,
-                v = static_cast<float>(mixed >> 16) * 4.f - 2048.f;
-    terms[0][s] = v * yuv[2] + yuv[1];
-    terms[1][s] = u * yuv[3] + (v * yuv[4] + yuv[1]);
-    terms[2][s] = u * yuv[5] + yuv[1];
+    const float u = static_cast<float>(mixed & 0xffffu) - 512.f, v = static_cast<float>(mixed >> 16) - 512.f;
+    terms[0][s] = v * (4.f * yuv[2]) + yuv[1];
+    terms[1][s] = u * (4.f * yuv[3]) + (v * (4.f * yuv[4]) + yuv[1]);
+    terms[2][s] = u * (4.f * yuv[5]) + yuv[1];
   }
-  // An even column lies on its sample or a quarter before it, an odd one between two or a quarter after.
-  const float even = p.centered ? 0.75f : 1.f, odd = p.centered ? 0.75f : 0.5f;
 #pragma unroll
   for (int k = 0; k < 8; ++k) {
     const int s = k / 2 + 1, other = k % 2 ? s + 1 : s - 1;
-    const float own = k % 2 ? odd : even;
     const float luma = byte_of(raw.w, k) * yuv[0];
 #pragma unroll
     for (int c = 0; c < 3; ++c) {
-      const float level = terms[c][s] * own + (terms[c][other] * (1.f - own) + luma);
+      // An even column lies on its sample or a quarter before it, an odd one between two or a quarter after.
+      const float level = kKind == kPixelsCenter ? terms[c][s] * 0.75f + (terms[c][other] * 0.25f + luma)
+                          : k % 2 == 0           ? terms[c][s] + luma
+                                                 : (terms[c][s] + terms[c][other]) * 0.5f + luma;
       sums.count(c, k, __saturatef(level), w_now, w_next);
     }
   }
   raw.w[0] = raw.w[2];
   raw.w[1] = raw.w[3];
-#pragma unroll
-  for (int i = 4; i < 7; ++i) raw.w[i] = raw.w[6 + i];
+  raw.w[4] = raw.w[8];
+  raw.w[5] = raw.w[9];
+  edges.w[0] = edges.w[2];
 }
 
 // One block: as frames_float_kernel; a thread has eight columns of the picture and goes down its rows.
@@ -159,7 +160,12 @@ __global__ void __launch_bounds__(kFramesRollingThreads, 3)
   RollingSums<kKind> sums;
   sums.clear();
   RawPixels<kKind> ahead;
-  if (mine) load_pixels(source, top, x, ahead);
+  RawEdges edges_ahead;
+  const auto load = [&](int32_t row) {
+    load_pixels(source, row, x, ahead);
+    if constexpr (PixelSource<kKind>::kBilinear) load_edges(source, row, x, edges_ahead);
+  };
+  if (mine) load(top);
   // Complete rows wait in shared memory until there are four.
   const auto complete = [&](int32_t i) {
     if (tile.top + i >= tile.y0) {
@@ -177,13 +183,14 @@ __global__ void __launch_bounds__(kFramesRollingThreads, 3)
 #pragma unroll 1
   for (int32_t row = top; tile.top + output < tile.y1; row += 2) {
     RawPixels<kKind> raw = ahead;
-    if (mine && row + 2 <= source.last_row) load_pixels(source, row + 2, x, ahead);
+    RawEdges edges = edges_ahead;
+    if (mine && row + 2 <= source.last_row) load(row + 2);
 #pragma unroll 1
     for (int32_t r = row; r < row + 2; ++r) {
       const FramesRow entry = rows[r];
       while (output < entry.output && tile.top + output < tile.y1) complete(output++);
       if (tile.top + output == tile.y1) break;
-      if (mine) count_row(source, yuv, x, raw, entry.now, entry.next, sums);
+      if (mine) count_row(source, yuv, x, raw, edges, entry.now, entry.next, sums);
     }
   }
 }
@@ -200,8 +207,8 @@ void frames_rolling(cudaStream_t stream, const FramesTables& tables, const Frame
                     const FramesLaunch& launch) {
   constexpr void (*kLaunches[kPixelKinds])(cudaStream_t, const FramesTables&, const FramesTarget&,
                                            const FramesLaunch&) = {
-      launch_rolling<kPixelsRgb24>, launch_rolling<kPixelsRgba>, launch_rolling<kPixelsGray>,
-      launch_rolling<kPixelsNearest>, launch_rolling<kPixelsBilinear>};
+      launch_rolling<kPixelsRgb24>,   launch_rolling<kPixelsRgba>, launch_rolling<kPixelsGray>,
+      launch_rolling<kPixelsNearest>, launch_rolling<kPixelsLeft>, launch_rolling<kPixelsCenter>};
   kLaunches[launch.kind](stream, tables, target, launch);
 }
 

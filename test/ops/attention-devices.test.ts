@@ -155,6 +155,12 @@ for (const backend of DEVICE_BACKENDS) {
       [3, 5, 1, 4],
       [2, 33, 7, 7],
       [150, 3, 2, 5],
+      [12, 4, 3, 3],
+      [2, 36, 1, 33],
+      [1, 8, 9, 13],
+      [1, 4, 11, 23],
+      [9, 516, 3, 5],
+      [1, 4, 17, 17],
       [2, 512, 7, 7],
       [1, 513, 4, 9],
       [1, 512, 6, 6],
@@ -192,6 +198,7 @@ for (const backend of DEVICE_BACKENDS) {
   test(`spatial: NaN and infinity stay in their map, as on the CPU [${backend}]`, async (t) => {
     for (const [channels, height, width] of [
       [6, 5, 5],
+      [8, 5, 5],
       [6, 8, 8],
       [4100, 2, 3],
     ] as const) {

@@ -4,22 +4,12 @@
 #include "../../cuda/operators.h"
 #include "../../cuda/rows.cuh"
 #include "sequence_attention_device.h"
+#include "spatial_cuda.cuh"
 
 namespace cinefuse::gpu {
 
 constexpr int kSpatialFloats = 32;  // of x that a thread holds
 constexpr int64_t kLeastTiles = 4;  // that are worth a block of their own
-
-// x: (batch, channels, positions); query: (channels), or (batch, channels) where query_step is not 0.
-struct SpatialArguments {
-  int64_t batch;
-  int channels, positions;
-  int64_t query_step;
-  float scale, bias;
-  const float *x, *query;
-  float *c, *alpha;
-  AttendParts parts;
-};
 
 // What a unit of work is: positions [from, to) of a map.
 struct SpatialUnit {
@@ -317,6 +307,7 @@ static SpatialShape choose_spatial_shape(const Device& device, int64_t channels,
 }
 
 static void spatial_attend(Call& call, SpatialArguments p) {
+  if (spatial_held(call, p)) return;
   const Device& device = call.device();
   const SpatialShape shape = choose_spatial_shape(device, p.channels, p.positions);
   if (!shape.threads) {

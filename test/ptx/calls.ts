@@ -321,6 +321,7 @@ async function pictures() {
     { ...yuv, format: 'nv12', pitch: 38, data: data(38 * height + chroma) },
     { ...yuv, format: 'i420', pitch: 38, data: data(38 * height + chroma) },
     { ...yuv, format: 'nv12', pitch: 38, data: data(38 * height + chroma), chroma: 'bilinear-left' },
+    { ...yuv, format: 'nv12', pitch: 38, data: data(38 * height + chroma), chroma: 'bilinear-center' },
   ];
   const normal = { mean: [0.4, 0.5, 0.6], std: [0.2, 0.3, 0.4] } as const;
   for (const image of images) {

@@ -5,7 +5,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { FusionNetwork, type FusionNetworkSpec, type NetworkOutputs } from '../../lib/fusion/network.js';
+import {
+  FusionNetwork,
+  type FusionNetworkSpec,
+  type NetworkInputs,
+  type NetworkOptions,
+  type NetworkOutputs,
+} from '../../lib/fusion/network.js';
 import { defaultBundlePath } from '../../lib/index.js';
 import { deviceMemory, type ExecOptions, resetDevice, trimDevice } from '../../lib/ops/index.js';
 import { DEVICE_BACKENDS, randomF32 } from '../backends.js';
@@ -166,19 +172,30 @@ for (const { label, exec } of devices) {
     t.is((await deviceMemory(exec)).inUse, before);
   });
 
-  test.serial(`many shapes keep no more memory than some ${label}`, async (t) => {
+  test.serial(`many kinds of calls keep no more memory than some ${label}`, async (t) => {
     const c = caseOf('concat');
     using network = FusionNetwork.create(specOf(c), weightsOf(c));
-    const inUse: number[] = [];
-    for (let batch = 1; batch <= 24; batch++) {
-      const inputs = inputsOf(c, rowsOf(batch));
-      const expected = await network.run(inputs, exec);
-      for (let i = 0; i < 2; i++) t.deepEqual(await network.run(inputs, exec), expected);
-      inUse.push((await deviceMemory(exec)).inUse);
+    const { modalities } = inputsOf(c, [0, 0, 0, 0]); // where everything is there
+    const names = Object.keys(modalities);
+    const run = async (batch: NetworkInputs, options: NetworkOptions) => {
+      await network.run(batch, { ...exec, ...options });
+      const { inUse } = await deviceMemory(exec);
+      for (let i = 0; i < 2; i++) await network.run(batch, { ...exec, ...options });
+      return (await deviceMemory(exec)).inUse - inUse;
+    };
+    const before = (await deviceMemory(exec)).inUse;
+    const plan = await run({ batch: 4, modalities }, { sequenceWeights: true });
+    t.true(plan > 0);
+    for (const precision of ['fp32', 'tf32', 'bf16'] as const) {
+      for (const sequenceWeights of [true, false]) {
+        for (let set = 1; set < 8; set++) {
+          const given = names.filter((_, i) => (set >> i) & 1).map((name) => [name, modalities[name]]);
+          await run({ batch: 4, modalities: Object.fromEntries(given) }, { precision, sequenceWeights });
+        }
+      }
     }
-    t.true(inUse[15]! > inUse[0]!);
-    const most = Math.max(...inUse.slice(18));
-    t.true(most <= 1.2 * inUse[18]!, `${inUse}`);
+    const grown = (await deviceMemory(exec)).inUse - before;
+    t.true(grown > 8 * plan && grown <= 18 * plan, `${grown} of ${plan} each`);
   });
 
   test.serial(`a signal that has fired ends a call, and the next one runs ${label}`, async (t) => {
@@ -216,7 +233,7 @@ async function launchesOf(spec: FusionNetworkSpec, batch: number, steps = 1): Pr
 }
 
 if (DEVICE_BACKENDS.includes('emulated')) {
-  test.serial('a film takes few launches', async (t) => {
+  test.serial('a film takes few launches [emulated]', async (t) => {
     const bundle = JSON.parse(await readFile(path.join(defaultBundlePath(), 'bundle.json'), 'utf8')) as {
       network: FusionNetworkSpec;
     };
@@ -226,7 +243,7 @@ if (DEVICE_BACKENDS.includes('emulated')) {
     t.is(await launchesOf(specOf(caseOf('weighted_sum')), 1, 5), 9);
   });
 
-  test.serial('kernels that cannot be captured are launched one by one', async (t) => {
+  test.serial('kernels that cannot be captured are launched one by one [emulated]', async (t) => {
     const c = caseOf('hybrid');
     using network = FusionNetwork.create(specOf(c), weightsOf(c));
     const expected = await network.run(inputsOf(c), EMULATED);
@@ -234,7 +251,7 @@ if (DEVICE_BACKENDS.includes('emulated')) {
     for (let i = 0; i < 3; i++) t.deepEqual(await network.run(inputsOf(c), EMULATED), expected);
   });
 
-  test.serial('a launch or copy that fails is an error of its call alone', async (t) => {
+  test.serial('a launch or copy that fails is an error of its call alone [emulated]', async (t) => {
     const c = caseOf('concat');
     using network = FusionNetwork.create(specOf(c), weightsOf(c));
     const expected = await network.run(inputsOf(c), EMULATED);
@@ -261,7 +278,7 @@ if (DEVICE_BACKENDS.includes('emulated')) {
     }
   });
 
-  test.serial('out of memory: plans that nobody uses make room', async (t) => {
+  test.serial('out of memory: plans that nobody uses make room [emulated]', async (t) => {
     const c = caseOf('concat');
     using network = FusionNetwork.create(specOf(c), weightsOf(c));
     const small = inputsOf(c, [0, 1]);
@@ -284,7 +301,7 @@ if (DEVICE_BACKENDS.includes('emulated')) {
     t.deepEqual(await fresh.run(small, EMULATED), expected);
   });
 
-  test.serial('a network outlives the loss of its device', async (t) => {
+  test.serial('a network outlives the loss of its device [emulated]', async (t) => {
     const c = caseOf('late');
     using network = FusionNetwork.create(specOf(c), weightsOf(c));
     const run = () => network.run(inputsOf(c), EMULATED);

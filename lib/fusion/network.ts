@@ -87,7 +87,7 @@ const NOTHING = new Float32Array(0);
  *   then F ← act(LN(trunk.i.weight F + trunk.i.bias)) and y = heads.NAME.weight F + heads.NAME.bias.
  *
  * Nothing is imputed: an absent modality is never read, whatever its array holds. A row's result is the same, bit for
- * bit, alone and in any batch, on any number of threads, on one instruction set. Any number of runs may go on at a
+ * bit, alone and in any batch, on any number of threads, on one instruction set of the CPU. Any number of runs may go on at a
  * time; running allocates nothing but the results. All within 2e-5 of the largest value of float64 on the reference
  * networks of test/golden. Source: Zadeh et al. 2017 (tensor), Liu et al. 2018 (low-rank), Bahdanau et al. 2015
  * (attention).

@@ -92,11 +92,12 @@ struct FusionRole {
   int32_t d, present_stride;
 };
 
-// h'[row][i]: the 1 at i = d, zeros where the mode is absent.
+// h'[row][i]: the 1 at i = d, zeros where the mode is absent. The number is loaded beside the presence byte,
+// not after it; of an absent mode it takes no part.
 __device__ __forceinline__ float fusion_value(const FusionRole& role, int64_t row, int i) {
   if (!role.h || i == role.d) return 1.f;
-  if (role.present && role.present[row * role.present_stride] == 0) return 0.f;
-  return role.h[row * role.ld + i];
+  const float v = role.h[row * role.ld + i];
+  return !role.present || role.present[row * role.present_stride] != 0 ? v : 0.f;
 }
 
 // What the kernels of a tensor fusion are told.

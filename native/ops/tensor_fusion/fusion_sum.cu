@@ -109,31 +109,35 @@ __global__ void __launch_bounds__(kFusionSumThreads) tensor_fusion_sum_kernel(Fu
   }
   const unsigned votes = __ballot_sync(kWholeWarp, bad);
   if ((threadIdx.x & 7) == 0 && group == 0) spoilt[local] = (votes >> (lane & 24) & 0xffu) != 0;
-  if (there && group == 0) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      v[i] =
-          activate(p.activation, p.slope, v[i] + (p.bias && column + i < p.out ? p.bias[column + i] : 0.f));
-    }
-    float* const to = p.y + row * p.out + column;
-    if (p.vectors) {
-      if (column < p.out) store4(to, make_float4(v[0], v[1], v[2], v[3]));
-    } else {
-      for (int i = 0; i < 4 && column + i < p.out; ++i) to[i] = v[i];
-    }
-  }
   __syncthreads();
   for (int i = 0; i < rows_here; ++i) {
     if (!spoilt[i]) continue;
     fusion_plain(p.plain, row0 + i, column0, plain);
     __syncthreads();
-    const int n = column0 + static_cast<int>(threadIdx.x);
-    if (threadIdx.x < kFusionSumColumns && n < p.out) {
-      float sum = 0.f;
-      for (int w = 0; w < kFusionSumThreads / 32; ++w) sum += plain[w * kFusionSumColumns + threadIdx.x];
-      p.y[(row0 + i) * p.out + n] = activate(p.activation, p.slope, sum + (p.bias ? p.bias[n] : 0.f));
+    if (local == i && group == 0) {
+#pragma unroll
+      for (int n = 0; n < 4; ++n) {
+        v[n] = 0.f;
+        for (int w = 0; w < kFusionSumThreads / 32; ++w) {
+          v[n] += plain[w * kFusionSumColumns + column - column0 + n];
+        }
+      }
     }
     __syncthreads();
+  }
+  if (!there || group > 0) return;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    v[i] = activate(p.activation, p.slope, v[i] + (p.bias && column + i < p.out ? p.bias[column + i] : 0.f));
+  }
+  float* const to = p.y + row * p.out + column;
+  if (p.vectors) {
+    if (column < p.out) store4(to, make_float4(v[0], v[1], v[2], v[3]));
+  } else {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (column + i < p.out) to[i] = v[i];
+    }
   }
 }
 

@@ -38,6 +38,9 @@ struct ThinWalk {
   }
 };
 
+// What the registers allow.
+constexpr int thin_blocks_an_sm(int rows, bool half) { return rows * (half ? 2 : 1) > 4 ? 1 : 2; }
+
 template <int ROWS>
 __device__ __forceinline__ void load_rows(const float* from, float (&v)[ROWS]) {
   if constexpr (ROWS == 1) {
@@ -72,7 +75,8 @@ __device__ __forceinline__ void thin_load(const FusionRole& role, int rows, int 
 // Sums of W · z over a range of stages. Grid: (column tiles, splits). w: [column tile][stage][step][unit]
 // [lane][4 words], sums: (splits, rows, columns).
 template <int ROWS, bool HALF>
-__global__ void __launch_bounds__(kFusionThreads, ROWS > 4 ? 1 : 2) tensor_fusion_thin_kernel(FusionArgs p) {
+__global__ void __launch_bounds__(kFusionThreads, thin_blocks_an_sm(ROWS, HALF))
+    tensor_fusion_thin_kernel(FusionArgs p) {
   CINEFUSE_DYNAMIC_SHARED(float, shared);
   constexpr int kEach = HALF ? 4 : 2;  // products of a lane in a step
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, t = lane & 3;
@@ -110,26 +114,29 @@ __global__ void __launch_bounds__(kFusionThreads, ROWS > 4 ? 1 : 2) tensor_fusio
                     s_tile);
     thin_load<ROWS>(win.segment ? p.role[1][0] : p.role[0][0], p.rows, win.f0, win.f_count,
                     win.chunks * p.order.depth, f_tile);
-    __syncthreads();
     const FusionRole r0 = win.segment ? p.role[1][2] : p.role[0][2],
                      r1 = win.segment ? p.role[1][3] : p.role[0][3];
+    const int r0_count = win.segment ? p.order.segment[1].count[2] : p.order.segment[0].count[2];
     const int r1_count = win.segment ? p.order.segment[1].count[3] : p.order.segment[0].count[3];
     ThinWalk walk(win, (begin - win.first_stage) * p.order.stage_steps + step * kFusionWarps + warp);
-    float lead[ROWS] = {}, q[ROWS][kEach] = {};
+    float lead[ROWS], q[ROWS][kEach] = {};
+    const auto read_leads = [&] {
+#pragma unroll
+      for (int r = 0; r < ROWS; ++r) {
+        lead[r] = r < p.rows && walk.r < r0_count * r1_count
+                      ? fusion_value(r0, r, walk.r / r1_count) * fusion_value(r1, r, walk.r % r1_count)
+                      : 0.f;
+      }
+      walk.new_r = false;
+    };
+    read_leads();
+    __syncthreads();
     const int window_end = min(end, win.first_stage + win.stages) - begin;
     for (; step < window_end * per_stage; ++step) {
       fetch(step + kThinAhead - 1);
       cp_async_wait<kThinAhead - 1>();
       if (walk.left <= 0) continue;
-      if (walk.new_r) {
-#pragma unroll
-        for (int r = 0; r < ROWS; ++r) {
-          lead[r] = r < p.rows
-                        ? fusion_value(r0, r, walk.r / r1_count) * fusion_value(r1, r, walk.r % r1_count)
-                        : 0.f;
-        }
-        walk.new_r = false;
-      }
+      if (walk.new_r) read_leads();
       if (walk.new_chunk) {
 #pragma unroll
         for (int e = 0; e < kEach; ++e) {
@@ -212,7 +219,7 @@ void launch(Call& call, const FusionArgs& p, const FusionPlan& plan) {
   if (p.rows == 1) return launch<1, HALF>(call, p, plan);
   if (p.rows == 2) return launch<2, HALF>(call, p, plan);
   if (p.rows <= 4) return launch<4, HALF>(call, p, plan);
-  launch<8, HALF>(call, p, plan);
+  if constexpr (!HALF) launch<8, HALF>(call, p, plan);
 }
 
 }  // namespace
@@ -223,12 +230,11 @@ FusionPlan fusion_thin_plan(FusionArgs& p, const Device& device) {
   for (const FusionSegment& g : p.order.segment) values = std::max(values, g.s_tile + g.f_tile);
   const int words = std::max(kFusionWarps * kThinAhead * p.units * 128 + values * rows,
                              kFusionWarps * kMostFusionUnits * 2 * rows * 8);
-  const int blocks_an_sm = rows <= 4 ? 2 : 1;
   FusionPlan plan{};
   plan.blocks = p.columns / (p.units * 16);
   plan.shared_bytes = sizeof(float) * static_cast<size_t>(words);
   p.row_tiles = 1;
-  p.splits = fusion_splits(p, plan.blocks, blocks_an_sm, 0., device);
+  p.splits = fusion_splits(p, plan.blocks, thin_blocks_an_sm(rows, p.order.depth == 16), 0., device);
   return plan;
 }
 

@@ -19,7 +19,7 @@ struct FusionTile {
   static constexpr int kDepth = MATH == FusionMath::kBf16 ? 16 : 8;
   // Steps whose products join the sums together. For float32 accuracy the sums are on the plain cores: the
   // matrix units cut off where they should round, which over thousands of steps would show.
-  static constexpr int kSteps = MATH == FusionMath::k3xTf32 ? 2 : 1;
+  static constexpr int kSteps = MATH == FusionMath::k3xTf32 && ROW_TILES > 1 ? 2 : 1;
   static constexpr int kPairs = kDepth / 8;         // of values of f, that a lane has in a row tile
   static constexpr int kSlot = 16 * ROW_TILES + 4;  // floats of one value of s, padded against conflicts
 };
@@ -37,7 +37,7 @@ __host__ __device__ inline int fusion_f_floats(const FusionSegment& g, int row_t
 template <class Place>
 __device__ __forceinline__ void fusion_load(const FusionRole& role, int64_t row0, int64_t rows_left, int rows,
                                             int first, int count, int width, Place&& place) {
-  constexpr int kBatch = 8;  // loads under way at a time
+  constexpr int kBatch = 16;  // loads under way at a time
   const int down = kFusionThreads / width, across = kFusionThreads % width;
   int row = static_cast<int>(threadIdx.x) / width, i = static_cast<int>(threadIdx.x) % width;
   while (row < rows) {
@@ -61,13 +61,11 @@ __device__ __forceinline__ void fusion_load(const FusionRole& role, int64_t row0
   }
 }
 
-// 2^-11 of a number is half a unit of its last bit in TF32 or more, up to twice that: with 0.72 of it added,
-// cutting off rounds, without a bias and to within 0.64 units; what TF32 holds stays as it is. Done to h_r,
-// it costs nothing in the inner loop.
+// The matrix units cut off the bits that TF32 has no room for. 2^-11 of a number is half a unit of the last
+// bit they keep or up to twice that: with 0.72 of it added, cutting off rounds, without a bias and to within
+// 0.64 units, and what TF32 can hold stays as it is. Done to h_r, it costs the inner loop nothing.
 constexpr float kFusionRoundUp = 1.f + 0.72f / 2048.f;
 
-// Cut to the bits that the matrix units read.
-__device__ __forceinline__ uint32_t cut_tf32(float x) { return float_to_bits(x) & 0xffffe000u; }
 // x = upper + lower. The upper part is rounded to nearest; the lower one is exact but for what the matrix
 // units cut off. Of what is not finite the lower part is NaN.
 __device__ __forceinline__ void split_tf32(float x, uint32_t& upper, uint32_t& lower) {
@@ -92,7 +90,7 @@ struct FusionFragments {
           const float* const pair = q[m][i >> 1];
           upper[m][i] = to_bf16x2(pair[half] * s[m][half], pair[2 + half] * s[m][half]);
         } else if constexpr (T::kMath == FusionMath::kTf32) {
-          upper[m][i] = cut_tf32(q[m][0][i] * s[m][half]);
+          upper[m][i] = float_to_bits(q[m][0][i] * s[m][half]);
         } else {
           split_tf32(q[m][0][i] * s[m][half], upper[m][i], lower[m][i]);
         }
@@ -125,6 +123,9 @@ struct FusionRun {
     stride = parts * T::kSlot;
     s_at = s_lane + at * T::kSlot;
     leads();
+  }
+  // Once the tiles are there.
+  __device__ __forceinline__ void start() {
     form_q();
     load_s();
   }
@@ -253,9 +254,9 @@ __device__ __forceinline__ void fusion_multiply(const FusionFragments<T> (&a)[T:
     } else {
       uint32_t pair[2][2] = {{b[0].x, b[0].y}, {b[0].z, b[0].w}};
       if constexpr (T::kMath == FusionMath::kTf32) {
-        // The packed weights' NaN survives this rounding.
+        // To nearest; the packed weights' NaN survives it.
 #pragma unroll
-        for (int i = 0; i < 4; ++i) pair[i >> 1][i & 1] = (pair[i >> 1][i & 1] + 0x1000u) & 0xffffe000u;
+        for (int i = 0; i < 4; ++i) pair[i >> 1][i & 1] += 0x1000u;
       }
 #pragma unroll
       for (int i = 0; i < 2 * T::kRowTiles; ++i) {
@@ -336,12 +337,21 @@ __global__ void __launch_bounds__(kFusionThreads, T::kRowTiles == 1 ? 2 : 1)
                          ((chunk * T::kRowTiles + m) * T::kPairs + e / 2) * 128 +
                          ((in_warp & 7) * 4 + of_lane) * 4 + (e & 1) * 2 + half;
                 });
-    __syncthreads();
-
     FusionRun<T> run(p, win, tiles + down * s_floats + g * 2 * T::kRowTiles,
                      f_tiles + down * f_floats + lane * 4, row0 + down * 16 * T::kRowTiles + g,
                      (stage - win.first_stage) * p.order.stage_steps + part, parts);
+    __syncthreads();
+    run.start();
     const int window_end = min(end, win.first_stage + win.stages);
+    FusionFragments<T> a[T::kSteps];
+    const auto form = [&] {
+#pragma unroll
+      for (int j = 0; j < T::kSteps; ++j) {
+        a[j].form(run.q, run.s);
+        run.advance();
+      }
+    };
+    form();
     for (; stage < window_end; ++stage) {
       if (p.ring == 3) {
         cp_async_wait<1>();
@@ -349,20 +359,15 @@ __global__ void __launch_bounds__(kFusionThreads, T::kRowTiles == 1 ? 2 : 1)
         cp_async_wait<0>();
       }
       __syncthreads();
-      fetch(stage + p.ring - 1);
       const uint32_t* w_step = w_lane + slot * stage_words;
       slot = slot + 1 == p.ring ? 0 : slot + 1;
       for (int i = 0; i < trips; ++i) {
         uint4 b[T::kSteps];
-        FusionFragments<T> a[T::kSteps];
 #pragma unroll
         for (int j = 0; j < T::kSteps; ++j) b[j] = load4(w_step + j * stride);
-#pragma unroll
-        for (int j = 0; j < T::kSteps; ++j) {
-          a[j].form(run.q, run.s);
-          run.advance();
-        }
         fusion_multiply<T>(a, w_step, stride, p.units_a_warp, b, sum);
+        if (i == 0) fetch(stage + p.ring - 1);  // while the matrix units are busy
+        form();
         w_step += T::kSteps * stride;
       }
     }

@@ -167,7 +167,7 @@ void tensor_fusion_rows(Call& call, const TensorFusionWeights& w, int64_t rows, 
     set_roles(p, from, ldh, w.d_, w.modes_, there);
     p.slice = int64_t{p.rows} * p.columns;
 
-    const bool thin = p.rows <= kMostThinRows;
+    const bool thin = p.rows <= most_thin_rows(half);
     const FusionPlan plan =
         thin ? fusion_thin_plan(p, call.device()) : fusion_tile_plan(p, math, call.device());
     if (sums_taken < p.splits * p.slice) {

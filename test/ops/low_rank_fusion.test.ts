@@ -101,7 +101,7 @@ for (const { label, exec } of ways()) {
       [[33, 4], 1, 65, 66],
       [[64, 31, 40], 9, 17, 129],
       [[8, 36, 5, 64, 2, 7, 32, 40], 3, 15, 65],
-      [[3, 4], 2000, 2, 10],
+      [[3, 4], 800, 1, 10],
     ];
     for (const [dims, rank, out, rows] of sizes) {
       const layer = randomLayer(dims, rank, out, rows);

@@ -69,6 +69,10 @@ namespace {
 template <GemmMath MATH>
 using LargeTile = std::conditional_t<MATH == GemmMath::k3xTf32, GemmTile<MATH, 128, 128, 64, 32, 3>,
                                      GemmTile<MATH, 128, 128, 64, 64, 3>>;
+// For the lower precisions, whose arithmetic outruns the L2 cache: less of A is read per number of C. Takes
+// more shared memory than all devices have.
+template <GemmMath MATH>
+using WideTile = GemmTile<MATH, 128, 256, 64, 64, 3>;
 template <GemmMath MATH>
 using MediumTile = GemmTile<MATH, 64, 64, 32, 32, 4>;
 template <GemmMath MATH>
@@ -76,21 +80,26 @@ using FlatTile = GemmTile<MATH, 32, 64, 32, 16, 4>;
 
 // How a product is shared out.
 struct GemmPlan {
-  enum Kernel { kRows, kFlat, kMedium, kLarge } kernel;
+  enum Kernel { kRows, kFlat, kMedium, kLarge, kWide } kernel;
   int splits, steps_a_split;
 };
 
 // The fastest tile and split by rough microseconds: the work of the multiprocessor that has the most, by
 // arithmetic or by bytes, with the first bytes' way there and the result's way back, plus a second pass where
 // k is split. The rates are an H100's; only their relations matter.
-GemmPlan plan_tiles(int64_t rows, int64_t out, int64_t in, int multiprocessors, GemmMath math) {
+GemmPlan plan_tiles(int64_t rows, int64_t out, int64_t in, const Device& device, GemmMath math) {
   struct Shape {
     GemmPlan::Kernel kernel;
     int rows, columns;
     double efficiency;
   };
-  constexpr Shape kShapes[] = {
-      {GemmPlan::kLarge, 128, 128, 1.0}, {GemmPlan::kMedium, 64, 64, 0.8}, {GemmPlan::kFlat, 32, 64, 0.6}};
+  constexpr Shape kShapes[] = {{GemmPlan::kWide, 128, 256, 1.0},
+                               {GemmPlan::kLarge, 128, 128, 1.0},
+                               {GemmPlan::kMedium, 64, 64, 0.8},
+                               {GemmPlan::kFlat, 32, 64, 0.6}};
+  const bool wide =
+      math != GemmMath::k3xTf32 && device.shared_bytes() >= WideTile<GemmMath::kTf32>::kSharedBytes;
+  const int multiprocessors = device.multiprocessors();
   const double products_a_us = math == GemmMath::k3xTf32 ? 360e3 : math == GemmMath::kTf32 ? 1.1e6 : 2.2e6;
   constexpr double kBytesAUs = 42e3, kStart = 1., kSecondPass = 2., kSecondPassBytesAUs = 2.5e6;
   const int weight_bytes = math == GemmMath::kBf16 ? 2 : 4;
@@ -98,6 +107,7 @@ GemmPlan plan_tiles(int64_t rows, int64_t out, int64_t in, int multiprocessors, 
   GemmPlan best{};
   double best_time = 0.;
   for (const Shape& shape : kShapes) {
+    if (shape.kernel == GemmPlan::kWide && !wide) continue;
     const int64_t tiles = blocks_of(rows, shape.rows) * blocks_of(out, shape.columns);
     const double area = shape.rows * shape.columns;
     const double step_us = std::max(area * 32. / (products_a_us * shape.efficiency),
@@ -122,13 +132,13 @@ GemmPlan plan_tiles(int64_t rows, int64_t out, int64_t in, int multiprocessors, 
 // Rows of the plain cores' kernel that a block takes; its grid.z counts them.
 int rows_a_block(int64_t rows) { return rows >= 5 ? 8 : rows >= 3 ? 4 : static_cast<int>(rows); }
 
-GemmPlan make_plan(int64_t rows, const GemmWeights& w, int multiprocessors, GemmMath math) {
+GemmPlan make_plan(int64_t rows, const GemmWeights& w, const Device& device, GemmMath math) {
   // Up to 8 rows the weights are the time, whatever multiplies; and so are several readings of small ones.
   const int64_t weight_bytes = w.in() * w.out() * (math == GemmMath::kBf16 ? 2 : 4);
   if (rows <= 8 || (rows <= 32 && blocks_of(rows, 8) * weight_bytes <= (int64_t{8} << 20))) {
     return {GemmPlan::kRows, 0, 0};
   }
-  return plan_tiles(rows, w.out(), w.in(), multiprocessors, math);
+  return plan_tiles(rows, w.out(), w.in(), device, math);
 }
 
 template <class T>
@@ -142,6 +152,9 @@ void launch_tiles(Call& call, GemmArgs p, int splits) {
 
 template <GemmMath MATH>
 void launch_tiles(Call& call, const GemmArgs& p, const GemmPlan& plan) {
+  if constexpr (MATH != GemmMath::k3xTf32) {
+    if (plan.kernel == GemmPlan::kWide) return launch_tiles<WideTile<MATH>>(call, p, plan.splits);
+  }
   if (plan.kernel == GemmPlan::kLarge) return launch_tiles<LargeTile<MATH>>(call, p, plan.splits);
   if (plan.kernel == GemmPlan::kMedium) return launch_tiles<MediumTile<MATH>>(call, p, plan.splits);
   launch_tiles<FlatTile<MATH>>(call, p, plan.splits);
@@ -235,7 +248,7 @@ void gemm(Call& call, int64_t rows, const GemmRows& a, const GemmWeights& w, int
   p.slope = slope;
   p.a_vectors = w.in() % 4 == 0 && aligned(a.data, a.stride);
   p.c_vectors = aligned(c, ldc);
-  const GemmPlan plan = make_plan(rows, w, call.device().multiprocessors(), math);
+  const GemmPlan plan = make_plan(rows, w, call.device(), math);
   int splits = plan.splits;
   if (plan.kernel == GemmPlan::kRows) {
     splits = run_rows(call, p, math == GemmMath::kBf16 && w.in() * w.out() >= kGemmLeastHalfWeights);

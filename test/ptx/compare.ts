@@ -10,8 +10,8 @@ export interface Comparison {
   problems: string[];
 }
 
-// CUDA's own NaN, those of x86, and the poison of fresh memory.
-const NANS = new Set([0x7fffffff, 0x7fc00000, 0xffc00000, 0xffffffff]);
+// CUDA's own NaN, those of x86, and the poison of fresh memory, whole or rounded to tf32. Others may be integers.
+const NANS = new Set([0x7fffffff, 0x7fc00000, 0xffc00000, 0xffffffff, 0x7fffe000, 0xffffe000]);
 // Rounding is measured against the largest number in as many words.
 const NEAR = 256;
 // Numbers below, as floats, are rather integers; they must agree exactly.

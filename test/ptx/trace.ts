@@ -73,7 +73,7 @@ export function readTraces(folder: string): TracedLaunch[] {
       const blocks = (when: 'before' | 'after') =>
         line.memory.map((m) => ({
           address: m.address,
-          bytes: new Uint8Array(contents.subarray(m[when], m[when] + m.size)),
+          bytes: new Uint8Array(contents.buffer, contents.byteOffset + m[when], m.size),
         }));
       const parameters = line.parameters.map((p) => ({ align: p.align, bytes: Buffer.from(p.bytes, 'hex') }));
       launches.push({

@@ -9,6 +9,9 @@
 namespace cinefuse::gpu {
 
 constexpr int kSpatialFloats = 32;  // of x that a thread holds
+// From one thread's to the next: padded, so that neighbours meet no bank twice.
+template <int VEC>
+constexpr int kSpatialSlot = kSpatialFloats + VEC;
 constexpr int64_t kLeastTiles = 4;  // that are worth a block of their own
 
 // What a unit of work is: positions [from, to) of a map.
@@ -74,13 +77,13 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) spatial_kernel(SpatialArgumen
   CINEFUSE_SHARED(float, totals, [32]);  // of the first warp, each lane's own
   CINEFUSE_SHARED(float,
                   state, [3]);  // what the sums so far are worth now; in the end 1 / sum, and the maximum
-  CINEFUSE_DYNAMIC_SHARED(float, staged);  // kSpatialFloats a thread
+  CINEFUSE_DYNAMIC_SHARED(float, staged);  // kSpatialSlot a thread
   const int threads = blockDim.x, warps = threads / 32, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  float* const partial = staged + kSpatialFloats * threads;  // (warps, TILE)
-  float* const query = partial + warps * TILE;               // scaled, zeros beyond the channels
-  const int at = lane % LANES * VEC;                         // in a tile
-  const int first = threadIdx.x / LANES * ITEMS;             // channel
-  float* const slot = staged + threadIdx.x * VEC;
+  float* const partial = staged + kSpatialSlot<VEC> * threads;  // (warps, TILE)
+  float* const query = partial + warps * TILE;                  // scaled, zeros beyond the channels
+  const int at = lane % LANES * VEC;                            // in a tile
+  const int first = threadIdx.x / LANES * ITEMS;                // channel
+  float* const slot = staged + threadIdx.x * kSpatialSlot<VEC>;
 
   const auto fetch_part = [&](const SpatialUnit& u, int from, int part) {
     const int n = from + at, items = n < u.to ? p.channels - first : 0;
@@ -88,9 +91,9 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) spatial_kernel(SpatialArgumen
 #pragma unroll
     for (int i = part * EACH; i < (part + 1) * EACH; ++i, x += p.positions) {
       if constexpr (VEC == 4) {
-        cp_async16(slot + i * threads * VEC, x, i < items);
+        cp_async16(slot + i * VEC, x, i < items);
       } else {
-        cp_async4(slot + i * threads * VEC, x, i < items);
+        cp_async4(slot + i * VEC, x, i < items);
       }
     }
     cp_async_commit();
@@ -127,7 +130,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) spatial_kernel(SpatialArgumen
 #pragma unroll
           for (int j = 0; j < 4; ++j) {
             float x[VEC];
-            load_pack<VEC>(slot + (i + j) * threads * VEC, x);
+            load_pack<VEC>(slot + (i + j) * VEC, x);
 #pragma unroll
             for (int k = 0; k < VEC; ++k) score[k] += q[j] * x[k];
           }
@@ -179,7 +182,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) spatial_kernel(SpatialArgumen
 #pragma unroll
         for (int i = 0; i < EACH; ++i) {
           float x[VEC];
-          load_pack<VEC>(slot + (part * EACH + i) * threads * VEC, x);
+          load_pack<VEC>(slot + (part * EACH + i) * VEC, x);
           y[i] = 0.f;
 #pragma unroll
           for (int k = 0; k < VEC; ++k) y[i] += w[k] * x[k];
@@ -286,7 +289,7 @@ static SpatialShape spatial_shape(int64_t channels) {
   constexpr int64_t kChannelsAWarp = 32 / LANES * (kSpatialFloats / VEC);
   const int64_t warps = blocks_of(channels, kChannelsAWarp);
   if (32 * warps > THREADS) return {};
-  const int64_t floats = warps * (32 * kSpatialFloats + VEC * LANES + kChannelsAWarp);
+  const int64_t floats = warps * (32 * kSpatialSlot<VEC> + VEC * LANES + kChannelsAWarp);
   return {spatial_kernel<VEC, LANES, THREADS, BLOCKS>, VEC * LANES, static_cast<int>(32 * warps),
           sizeof(float) * static_cast<size_t>(floats)};
 }

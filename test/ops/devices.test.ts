@@ -148,7 +148,8 @@ test.serial('a call that fails names expression, file and line, and harms no oth
   await plant('launch', 1, () =>
     throwsTyped(t, () => run(), {
       code: 'ERR_DEVICE',
-      message: /launch of activation_kernel failed: .*at native\/ops\/activation\/activation_cuda\.cu:\d+/,
+      message:
+        /launch of .activation_kernel<KIND>. failed: .*at native\/ops\/activation\/activation_cuda\.cu:\d+/,
     }),
   );
   t.deepEqual(await run(), before);

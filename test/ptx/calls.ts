@@ -285,6 +285,23 @@ async function attentions() {
     { ...exec, weights: true },
   );
   cross.dispose();
+  // heads of every width that the tiles have, with queries enough for them
+  for (const headWidth of [12, 20, 40, 72]) {
+    const [all, of] = [2 * headWidth, (2 * headWidth) ** 2];
+    const tiled = await CrossAttention.create(
+      {
+        ...{ width: all, contextWidth: all, heads: 2 },
+        ...{ Wq: randomF32(of, 1), Wk: randomF32(of, 2), Wv: randomF32(of, 3), Wo: randomF32(of, 4) },
+        ...{ bq: randomF32(all, 5), bk: randomF32(all, 6), bv: randomF32(all, 7), bo: randomF32(all, 8) },
+      },
+      exec,
+    );
+    for (const precision of ['fp32', 'tf32'] as const) {
+      const input = { x: randomF32(9 * all, 1), context: randomF32(20 * all, 2), queries: 9, keys: 20 };
+      await tiled.run(input, { ...exec, precision, weights: true });
+    }
+    tiled.dispose();
+  }
 }
 
 async function spatial() {
@@ -296,6 +313,11 @@ async function spatial() {
     [1300, [4, 5]],
     [3000, [4, 5]],
     [5000, [4, 5]],
+    // rows that begin anywhere: held whole, or by shape
+    [8, [7, 11, 15]],
+    [701, [5]],
+    [1301, [5]],
+    [3001, [5]],
   ] as const) {
     for (const side of sides) {
       const x = randomF32(channels * side * side, channels);

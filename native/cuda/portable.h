@@ -151,4 +151,12 @@ __device__ __forceinline__ float warp_max(float x) {
 __device__ __forceinline__ float bits_to_float(uint32_t bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ uint32_t float_to_bits(float x) { return __float_as_uint(x); }
 
+// Zeros for `words` words of shared memory, a multiple of 4, by all threads of a block; a barrier must
+// follow.
+__device__ __forceinline__ void clear_shared(uint32_t* p, int words) {
+  for (int i = 4 * static_cast<int>(threadIdx.x); i < words; i += 4 * static_cast<int>(blockDim.x)) {
+    store4(p + i, make_uint4(0, 0, 0, 0));
+  }
+}
+
 }  // namespace cinefuse::gpu

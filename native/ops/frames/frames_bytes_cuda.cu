@@ -166,6 +166,9 @@ __global__ void __launch_bounds__(kByteThreads, 2)
   const FramesPicture& picture = tables.pictures[launch.first + blockIdx.x / launch.tiles];
   if (threadIdx.x == 0) make_byte_tile(tables, target, launch, picture, kChromaUnit<kKind>, tiles[0]);
   const PixelSource<kKind> source(tables.base, picture);
+  // Products read whole steps: what lies beyond a picture has the weight 0, and is 0.
+  clear_shared(reinterpret_cast<uint32_t*>(converted),
+               3 * (kRowsAStep * pitch + kFramesByteTile * kRememberedPitch) / 4);
   __syncthreads();
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
   // A warp passes eight rows to sixteen columns, and makes sixteen rows of eight columns of them.

@@ -17,6 +17,8 @@ __global__ void __launch_bounds__(kFloatThreads)
   const FramesGeometry& geometry = tables.geometries[picture.geometry];
   CINEFUSE_SHARED(FloatTile, tiles, [1]);  // rather than in every thread's registers
   const FloatTile& tile = tiles[0];
+  // The last of an odd number of rows is passed with one that is not there.
+  clear_shared(reinterpret_cast<uint32_t*>(mixed), kFloatSums * kColumns);
   if (!make_tile(tables, target, launch, picture, geometry, tiles[0])) return;
   const PixelSource<kKind> source(tables.base, picture);
   for (int32_t y = tile.y0; y < tile.y1; y += kFramesFloatRows) {

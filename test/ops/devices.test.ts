@@ -142,7 +142,7 @@ test.serial('a call that fails names expression, file and line, and harms no oth
   await plant('copy', 1, () =>
     throwsTyped(t, () => run(), {
       code: 'ERR_DEVICE',
-      message: /cudaMemcpyAsync\(.*\) failed: .*\(cudaErrorInvalidValue\), at native\/cuda\/device\.cu:\d+/,
+      message: /cudaMemcpyAsync\(.*\) failed: .*\(cudaErrorInvalidValue\), at native\/cuda\/call\.cu:\d+/,
     }),
   );
   await plant('launch', 1, () =>

@@ -52,6 +52,20 @@ export const ERROR_CODES = {
   ERR_BUNDLE_PATH: 'BundleError',
   ERR_BUNDLE_LIMIT: 'BundleError',
   ERR_BUNDLE_WRITE: 'BundleError',
+  // data sets
+  ERR_DATA_NOT_FOUND: 'DataError',
+  ERR_DATA_READ: 'DataError',
+  ERR_DATA_FORMAT: 'DataError',
+  ERR_DATA_COLUMN: 'DataError',
+  ERR_DATA_LEAK: 'DataError',
+  ERR_DATA_EMPTY: 'DataError',
+  ERR_DATA_WRITE: 'DataError',
+  // training
+  ERR_TRAIN_CONFIG: 'TrainError',
+  ERR_TRAIN_DIVERGED: 'TrainError',
+  ERR_TRAIN_SINGULAR: 'TrainError',
+  ERR_TRAIN_CHECKPOINT: 'TrainError',
+  ERR_TRAIN_WRITE: 'TrainError',
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -128,6 +142,10 @@ export class MediaError extends CinefuseError<CodeOf<'MediaError'>> {}
 export class ModelError extends CinefuseError<CodeOf<'ModelError'>> {}
 /** A bundle could not be read, verified or written. */
 export class BundleError extends CinefuseError<CodeOf<'BundleError'>> {}
+/** A data set, one of its tables or the cache of its embeddings could not be read, understood or written. */
+export class DataError extends CinefuseError<CodeOf<'DataError'>> {}
+/** A training configuration, run or checkpoint is not right. */
+export class TrainError extends CinefuseError<CodeOf<'TrainError'>> {}
 /** The caller's AbortSignal ended the call. `name` is 'AbortError', as the platform's own cancellations have it. */
 export class CancelledError extends CinefuseError<CodeOf<'CancelledError'>> {
   constructor(details: ErrorDetails & { message?: string } = {}) {
@@ -144,6 +162,8 @@ const CLASSES = {
   MediaError,
   ModelError,
   BundleError,
+  DataError,
+  TrainError,
 };
 
 /** An error of the class that belongs to `code`. For codes that arrive as data: from native code, a worker, a file. */

@@ -2,6 +2,7 @@
 export {
   BackendError,
   BundleError,
+  DataError,
   CancelledError,
   CinefuseError,
   DisposedError,
@@ -11,6 +12,7 @@ export {
   MediaError,
   ModelError,
   ShapeError,
+  TrainError,
 } from './errors.js';
 export type { Device } from './device.js';
 export type {

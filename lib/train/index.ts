@@ -1,2 +1,11 @@
 /** `cinefuse/train`: data sets, fitting, evaluation and calibration. */
 export type { FilmTable, RawPredictions, TableModality, TableSplit } from './table.js';
+export type {
+  HeadLoss,
+  OptimizerOptions,
+  TrainerData,
+  TrainerOptions,
+  TrainerResult,
+  TrainerState,
+  TrainerSteps,
+} from './trainer.js';

@@ -9,3 +9,4 @@ export type {
   TrainerState,
   TrainerSteps,
 } from './trainer.js';
+export type * from './kernel-config.js';

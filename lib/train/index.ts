@@ -10,3 +10,5 @@ export type {
   TrainerSteps,
 } from './trainer.js';
 export type * from './kernel-config.js';
+export type { DatasetConfig, Split, SplitConfig } from './data/config.js';
+export type { Column, ColumnInfo, ColumnType, DataProblem, Dataset } from './data/types.js';

@@ -12,3 +12,21 @@ export type {
 export type * from './kernel-config.js';
 export type { DatasetConfig, Split, SplitConfig } from './data/config.js';
 export type { Column, ColumnInfo, ColumnType, DataProblem, Dataset } from './data/types.js';
+export {
+  type FuseConfig,
+  type ParsedFuseConfig,
+  type TableConfig,
+  type TargetConfig,
+  fuseConfigJsonSchema,
+  fuseConfigSchema,
+  parseFuseConfig,
+} from './config.js';
+export { parseJsonWithComments, readFuseConfig } from './config-file.js';
+export type {
+  EpochRecord,
+  FitOptions,
+  FitProgress,
+  FittedHead,
+  FittedTable,
+  MemberHistory,
+} from './fit-types.js';

@@ -31,6 +31,8 @@ export interface GoldenCase {
   config: Record<string, unknown>;
   tol: Record<string, Tolerance>;
   tensors: Record<string, GoldenTensor>;
+  /** Plain numbers, where a family has them. */
+  values?: unknown;
 }
 
 /** The committed subset, or every case when the full set lies beside the checkout. */
@@ -40,6 +42,7 @@ export function loadGolden(family: string): GoldenCase[] {
     ? full
     : path.join(packageRoot(), 'test', 'golden');
   const doc = JSON.parse(readFileSync(path.join(dir, `${family}.json`), 'utf8'));
+  if (!doc.data) return doc.cases;
   const raw = readFileSync(path.join(dir, doc.data));
   const bytes = raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength);
   const headerLength = Number(new DataView(bytes).getBigUint64(0, true));

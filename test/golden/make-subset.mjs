@@ -83,6 +83,12 @@ for (const [family, most] of Object.entries(MOST_BYTES)) {
   console.log(`${family.padEnd(10)} ${kept.length} of ${cases.length} cases, ${bytes + text.length} bytes`);
   total += bytes + text.length;
 }
+// Numbers only: whole.
+for (const family of ['metrics']) {
+  const text = readFileSync(path.join(from, `${family}.json`), 'utf8');
+  writeFileSync(path.join(here, `${family}.json`), text);
+  total += text.length;
+}
 console.log(`${total} bytes in all`);
 if (total > MOST_BYTES_IN_ALL) {
   console.error(`That is more than the ${MOST_BYTES_IN_ALL} bytes the repository may hold.`);

@@ -1,6 +1,6 @@
 /** What a prediction says, and how a network's outputs become it. */
 import { CinefuseError } from './errors.js';
-import type { BinaryHead, BundleHead, InputName, RegressionHead } from './fusion/manifest.js';
+import type { BinaryHead, BundleHead, InputName, IsotonicCurve, RegressionHead } from './fusion/manifest.js';
 import type { ReviewScores } from './text/review-scorer.js';
 
 export interface RegressionFeedback {
@@ -79,7 +79,7 @@ export interface Feedback {
 }
 
 /** The entry of a table by presence for these present modalities (in the network's order). */
-function forPresence(table: Record<string, number>, present: readonly string[]): number {
+function forPresence<T>(table: Record<string, T>, present: readonly string[]): T {
   return table[present.join('+')] ?? table['*']!;
 }
 
@@ -104,8 +104,24 @@ export function regressionFeedback(
   };
 }
 
+/** The curve's value at `output`: straight between its points, level beyond them. */
+export function isotonicProbability({ outputs, probabilities }: IsotonicCurve, output: number): number {
+  let [low, high] = [0, outputs.length - 1];
+  if (output <= outputs[low]!) return probabilities[low]!;
+  if (output >= outputs[high]!) return probabilities[high]!;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (outputs[middle]! <= output) low = middle;
+    else high = middle;
+  }
+  const share = (output - outputs[low]!) / (outputs[high]! - outputs[low]!);
+  return probabilities[low]! + share * (probabilities[high]! - probabilities[low]!);
+}
+
 export function binaryFeedback(head: BinaryHead, output: number, present: readonly string[]): BinaryFeedback {
-  const probability = 1 / (1 + Math.exp(-output / forPresence(head.temperatures, present)));
+  const probability = head.isotonic
+    ? isotonicProbability(forPresence(head.isotonic, present), output)
+    : 1 / (1 + Math.exp(-output / forPresence(head.temperatures, present)));
   return { probability, verdict: probability >= head.threshold, positive: head.positive };
 }
 

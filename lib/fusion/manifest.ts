@@ -44,6 +44,21 @@ const byPresence = z
   .record(z.string(), z.number().positive())
   .refine((table) => table['*'] !== undefined, 'a table with an entry "*"');
 
+const isotonicCurve = z
+  .strictObject({
+    /** Outputs, rising. */
+    outputs: z.array(finite).min(1).max(10_000),
+    /** Their probabilities, not falling. */
+    probabilities: z.array(z.number().min(0).max(1)).min(1).max(10_000),
+  })
+  .refine(
+    ({ outputs, probabilities }) =>
+      outputs.length === probabilities.length &&
+      outputs.every((x, i) => i === 0 || x > outputs[i - 1]!) &&
+      probabilities.every((p, i) => i === 0 || p >= probabilities[i - 1]!),
+    'as many probabilities as outputs, these rising and those not falling',
+  );
+
 const regressionHead = z.strictObject({
   name,
   task: z.literal('regression'),
@@ -78,6 +93,14 @@ const binaryHead = z.strictObject({
   positive: z.string().min(1),
   /** probability = sigmoid(output / temperature) */
   temperatures: byPresence,
+  /**
+   * In place of the temperatures: probability by the output, straight between the points, level beyond them. Isotonic
+   * regression of held-out films, a table as for the temperatures.
+   */
+  isotonic: z
+    .record(z.string(), isotonicCurve)
+    .refine((table) => table['*'] !== undefined, 'a table with an entry "*"')
+    .optional(),
   /** Probability from which the verdict is positive. */
   threshold: share,
   calibratedOn: z.string(),
@@ -162,6 +185,7 @@ export type BundleManifest = z.infer<typeof manifestSchema>;
 export type BundleHead = z.infer<typeof headSchema>;
 export type RegressionHead = z.infer<typeof regressionHead>;
 export type BinaryHead = z.infer<typeof binaryHead>;
+export type IsotonicCurve = z.infer<typeof isotonicCurve>;
 export type BundleModality = z.infer<typeof modalitySchema>;
 
 /**

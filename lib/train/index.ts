@@ -30,3 +30,30 @@ export type {
   FittedTable,
   MemberHistory,
 } from './fit-types.js';
+export {
+  type CalibrationOptions,
+  calibrate,
+  presenceSets,
+  truthOf,
+  type UncalibratedHead,
+} from './calibrate.js';
+export { conformalQuantile, fitIsotonic, fitTemperature } from './calibration-curves.js';
+export {
+  averagePrecision,
+  averageRanks,
+  type ClassificationMetrics,
+  classificationMetrics,
+  expectedCalibrationError,
+  kendallTauB,
+  type ProbabilityMetrics,
+  pearson,
+  probabilityMetrics,
+  type RegressionMetrics,
+  type ReliabilityBin,
+  regressionMetrics,
+  reliabilityBins,
+  rocAuc,
+  spearman,
+} from './metrics.js';
+export { meanReciprocalRank, type RankingMetrics, rankingMetrics } from './ranking-metrics.js';
+export { type RunsTables, type TableModel, tableModel } from './table-model.js';

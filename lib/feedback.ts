@@ -1,6 +1,13 @@
 /** What a prediction says, and how a network's outputs become it. */
 import { CinefuseError } from './errors.js';
-import type { BinaryHead, BundleHead, InputName, IsotonicCurve, RegressionHead } from './fusion/manifest.js';
+import type {
+  BinaryHead,
+  BundleHead,
+  InputName,
+  IsotonicCurve,
+  MulticlassHead,
+  RegressionHead,
+} from './fusion/manifest.js';
 import type { ReviewScores } from './text/review-scorer.js';
 
 export interface RegressionFeedback {
@@ -17,6 +24,13 @@ export interface BinaryFeedback {
   verdict: boolean;
   /** What the positive class is. */
   positive: string;
+}
+
+export interface MulticlassFeedback {
+  /** The most probable class. */
+  verdict: string;
+  /** Calibrated probability of each class; sums to 1. */
+  probabilities: Record<string, number>;
 }
 
 /** Polarity of the reviews that came with the film. Beside the forecast, never an input to it. */
@@ -63,7 +77,7 @@ export interface Feedback {
   boxOffice?: RegressionFeedback;
   sentiment?: SentimentFeedback;
   /** Heads of a bundle under names of its own. */
-  other?: Record<string, RegressionFeedback | BinaryFeedback>;
+  other?: Record<string, RegressionFeedback | BinaryFeedback | MulticlassFeedback>;
   /** Inputs that the forecast rests on. */
   used: InputName[];
   /** Inputs that were given and not used, and why. */
@@ -125,19 +139,36 @@ export function binaryFeedback(head: BinaryHead, output: number, present: readon
   return { probability, verdict: probability >= head.threshold, positive: head.positive };
 }
 
+/** @param output  the head's i-th output */
+export function multiclassFeedback(
+  head: MulticlassHead,
+  output: (i: number) => number,
+  present: readonly string[],
+): MulticlassFeedback {
+  const temperature = forPresence(head.temperatures, present);
+  const logits = head.classes.map((_, i) => output(i) / temperature);
+  const most = Math.max(...logits);
+  const shares = logits.map((logit) => Math.exp(logit - most));
+  const sum = shares.reduce((a, b) => a + b, 0);
+  return {
+    verdict: head.classes[logits.indexOf(most)]!,
+    probabilities: Object.fromEntries(head.classes.map((name, i) => [name, shares[i]! / sum])),
+  };
+}
+
 /**
  * All reported heads of one film.
  *
- * @param output   raw output of a head by its name
+ * @param output   raw output of a head by its name; of several the i-th
  * @param present  names of the present modalities, in the network's order
  */
 export function headFeedback(
   heads: readonly BundleHead[],
-  output: (head: string) => number,
+  output: (head: string, i?: number) => number,
   present: readonly string[],
 ): Pick<Feedback, 'rating' | 'wellReceived' | 'boxOffice' | 'other'> {
   const result: Pick<Feedback, 'rating' | 'wellReceived' | 'boxOffice' | 'other'> = {};
-  const other: Record<string, RegressionFeedback | BinaryFeedback> = {};
+  const other: NonNullable<Feedback['other']> = {};
   for (const head of heads) {
     if (head.task === 'auxiliary') continue;
     if (head.task === 'regression') {
@@ -150,6 +181,8 @@ export function headFeedback(
       );
       if (head.name === 'rating' || head.name === 'boxOffice') result[head.name] = value;
       else other[head.name] = value;
+    } else if (head.task === 'multiclass') {
+      other[head.name] = multiclassFeedback(head, (i) => output(head.name, i), present);
     } else {
       const value = binaryFeedback(head, output(head.name), present);
       if (head.name === 'wellReceived') result.wellReceived = value;

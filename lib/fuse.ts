@@ -13,7 +13,7 @@ const MAX_VALUES = 2 ** 24;
 
 /** What the network says of one film. */
 export interface Fused {
-  output: (head: string) => number;
+  output: (head: string, i?: number) => number;
   present: string[];
   /** By input, in the order of the modalities; sums to 1. */
   weights: Map<InputName, number>;
@@ -79,7 +79,7 @@ function momentsOf(
 
 /**
  * Runs the network over films, each as it is and with each of its inputs left out, and measures by the latter how
- * much each input mattered: the sum over heads of the change of the output, as a share of all inputs' changes.
+ * much each input mattered: the sum over heads of the (mean) change of their outputs, as a share of all inputs' changes.
  */
 export async function fuseFilms(
   network: FusionNetwork,
@@ -95,18 +95,25 @@ export async function fuseFilms(
   const flush = async () => {
     if (rows.length === 0) return;
     const run = await network.run(networkInputs(manifest, rows), { ...exec, sequenceWeights: true });
+    const widths = new Map(network.spec.heads.map(({ name, out }) => [name, out]));
     for (const { film, inputs, first } of pending) {
-      const at = (head: string, row: number) => run.heads[head]![row]!;
+      const at = (head: string, row: number, i = 0) => run.heads[head]![row * widths.get(head)! + i]!;
+      const change = (head: string, row: number) => {
+        const out = widths.get(head)!;
+        let sum = 0;
+        for (let i = 0; i < out; i++) sum += Math.abs(at(head, first, i) - at(head, row, i));
+        return sum / out;
+      };
       const changes = inputs.map((_, i) =>
         inputs.length === 1
           ? 1
           : manifest.heads
               .filter(({ task }) => task !== 'auxiliary')
-              .reduce((sum, { name }) => sum + Math.abs(at(name, first) - at(name, first + 1 + i)), 0),
+              .reduce((sum, { name }) => sum + change(name, first + 1 + i), 0),
       );
       const total = changes.reduce((a, b) => a + b, 0);
       results.push({
-        output: (head) => at(head, first),
+        output: (head, i) => at(head, first, i),
         present: names.filter((name) => film.embeddings.has(name)),
         weights: new Map(
           inputs.map((input, i) => [input, total > 0 ? changes[i]! / total : 1 / inputs.length]),

@@ -17,6 +17,7 @@ export {
 export type { Device } from './device.js';
 export type {
   BinaryFeedback,
+  MulticlassFeedback,
   Feedback,
   Moment,
   RegressionFeedback,

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { headFeedback, sentimentFeedback } from '../lib/feedback.js';
+import { headFeedback, type MulticlassFeedback, sentimentFeedback } from '../lib/feedback.js';
 import type { BundleHead } from '../lib/fusion/manifest.js';
 import { InputError } from '../lib/errors.js';
 
@@ -42,8 +42,27 @@ const HEADS: BundleHead[] = [
     calibratedOn: '',
   },
 ];
+const GENRE: BundleHead = {
+  name: 'genre',
+  task: 'multiclass',
+  classes: ['drama', 'comedy', 'horror'],
+  temperatures: { '*': 2, b: 1 },
+  calibratedOn: '',
+};
 const outputs = (values: Record<string, number>) => (head: string) => values[head]!;
 const near = (a: number, b: number) => Math.abs(a - b) < 1e-9 * Math.max(1, Math.abs(b));
+
+test('of several classes: the softmax at the temperature of what is present, and the likeliest', (t) => {
+  const logits = [Math.log(9), Math.log(4), -Infinity];
+  const o = (_: string, i = 0) => logits[i]!;
+  const all = headFeedback([GENRE], o, ['a', 'b']).other!.genre as MulticlassFeedback;
+  t.is(all.verdict, 'drama');
+  t.deepEqual(Object.keys(all.probabilities), ['drama', 'comedy', 'horror']);
+  t.true(near(all.probabilities.drama!, 3 / 5) && near(all.probabilities.comedy!, 2 / 5));
+  t.is(all.probabilities.horror, 0);
+  const some = headFeedback([GENRE], o, ['b']).other!.genre as MulticlassFeedback;
+  t.true(near(some.probabilities.drama!, 9 / 13));
+});
 
 test('value = output * std + mean; interval by the quantile of the present inputs times the spread', (t) => {
   const o = outputs({ rating: 0.5, spread: Math.log(0.5), boxOffice: 1, wellReceived: 2, laughs: -1 });

@@ -123,15 +123,22 @@ function boxOfficeRows(boxOffice: RegressionFeedback, width: number, style: Styl
 }
 
 function otherRows(other: Feedback['other'], style: Style): string[] {
-  return Object.entries(other ?? {}).map(([name, value]) =>
-    'probability' in value
+  return Object.entries(other ?? {}).map(([name, value]) => {
+    if ('probabilities' in value) {
+      const likeliest = Object.entries(value.probabilities).sort(([, a], [, b]) => b - a);
+      const [first, ...rest] = likeliest
+        .slice(0, 3)
+        .map(([label, share]) => `${printable(label)} ${Math.round(share * 100)} %`);
+      return row(name, [style.bold(first!), ...rest].join(', '));
+    }
+    return 'probability' in value
       ? row(name, `${style.bold(`${Math.round(value.probability * 100)} %`)} ${printable(value.positive)}`)
       : row(
           name,
           `${style.bold(String(Number(value.value.toPrecision(4))))} ${printable(value.unit)}, ${odds(value.level)}: ` +
             value.interval.map((bound) => Number(bound.toPrecision(4))).join(' to '),
-        ),
-  );
+        );
+  });
 }
 
 function sentimentRows({ sentiment }: Feedback): string[] {

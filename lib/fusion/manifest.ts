@@ -106,10 +106,24 @@ const binaryHead = z.strictObject({
   calibratedOn: z.string(),
 });
 
+const multiclassHead = z.strictObject({
+  name,
+  task: z.literal('multiclass'),
+  /** The classes' names, one an output, in the outputs' order. */
+  classes: z
+    .array(z.string().min(1))
+    .min(2)
+    .max(1000)
+    .refine((classes) => new Set(classes).size === classes.length, 'names that differ'),
+  /** probabilities = softmax(outputs / temperature) */
+  temperatures: byPresence,
+  calibratedOn: z.string(),
+});
+
 /** A head that serves another one: the spread of an interval. Not reported. */
 const auxiliaryHead = z.strictObject({ name, task: z.literal('auxiliary') });
 
-const headSchema = z.discriminatedUnion('task', [regressionHead, binaryHead, auxiliaryHead]);
+const headSchema = z.discriminatedUnion('task', [regressionHead, binaryHead, multiclassHead, auxiliaryHead]);
 
 const modalitySchema = z.strictObject({
   /** As in the network. */
@@ -186,6 +200,7 @@ export type BundleHead = z.infer<typeof headSchema>;
 export type RegressionHead = z.infer<typeof regressionHead>;
 export type BinaryHead = z.infer<typeof binaryHead>;
 export type IsotonicCurve = z.infer<typeof isotonicCurve>;
+export type MulticlassHead = z.infer<typeof multiclassHead>;
 export type BundleModality = z.infer<typeof modalitySchema>;
 
 /**
@@ -259,8 +274,11 @@ function checkConsistency(manifest: BundleManifest, file: string): void {
   );
   const outs = new Map(manifest.network.heads.map((h) => [h.name, h.out]));
   for (const head of manifest.heads) {
-    if (outs.get(head.name) !== 1)
-      fail(`heads.${head.name}`, 'a head with 1 output', `${outs.get(head.name)}`);
+    const wanted = head.task === 'multiclass' ? head.classes.length : 1;
+    if (outs.get(head.name) !== wanted) {
+      const outputs = wanted === 1 ? '1 output' : `${wanted} outputs, one a class`;
+      fail(`heads.${head.name}`, `a head with ${outputs}`, `${outs.get(head.name)}`);
+    }
     if (head.task !== 'regression') continue;
     const { spreadHead } = head.interval;
     if (spreadHead && !manifest.heads.some((h) => h.name === spreadHead && h.task === 'auxiliary')) {

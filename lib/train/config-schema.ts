@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { INPUT_NAMES } from '../fusion/manifest.js';
 import { fusionNetworkSchema, type FusionNetworkSpec } from '../fusion/network-spec.js';
 import { ACTIVATIONS } from '../ops/activation.js';
+import { DEFAULT_FRACTIONS, datasetSchema, splitSchema } from './data/config.js';
 
 const name = z
   .string()
@@ -17,37 +18,9 @@ const seed = z.int().min(0);
 
 // data
 
-const fractions = z
-  .strictObject({
-    train: share.describe('Share of the films (or groups) to learn from.'),
-    valid: share.describe('Share for stopping early and choosing.'),
-    test: z.number().min(0).lt(1).describe('Share for judging only.'),
-  })
-  .refine(({ train, valid, test }) => Math.abs(train + valid + test - 1) < 1e-6, 'shares that sum to 1');
-const bound = z.union([z.number(), z.string()]);
-
 const split = z.union([
   column.describe('A column that holds train, valid, test (and calibration).'),
-  z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('column'), column }),
-    z.strictObject({ kind: z.literal('random'), seed: seed.optional(), fractions: fractions.optional() }),
-    z
-      .strictObject({
-        kind: z.literal('time'),
-        column: column.optional().describe('A date or a year. Default: the release date.'),
-        trainBefore: bound.describe('Films before this date or year are learned from.'),
-        testFrom: bound.describe('Films from this date or year on are judged.'),
-      })
-      .describe('The past is learned from, the future judged; valid is what lies between.'),
-    z
-      .strictObject({
-        kind: z.literal('group'),
-        column,
-        seed: seed.optional(),
-        fractions: fractions.optional(),
-      })
-      .describe('As random, but rows of one group stay together.'),
-  ]),
+  splitSchema,
 ]);
 
 const condition = z
@@ -65,13 +38,17 @@ const condition = z
   .refine((test) => Object.keys(test).length > 1, 'a bound or a list beside the column')
   .describe('A film that does not meet it counts as one whose target is unknown.');
 
+const { path: _, ...reading } = datasetSchema.shape;
 const dataSection = z.strictObject({
+  ...reading,
   path: z
     .string()
     .min(1)
     .optional()
     .describe('The data set, relative to this file; the command line may name another.'),
-  split: split.default({ kind: 'random' }).describe('Which films are learned from, chosen by and judged.'),
+  split: split
+    .default({ kind: 'random', seed: 0, fractions: DEFAULT_FRACTIONS })
+    .describe('Which films are learned from, chosen by and judged.'),
   weight: z
     .strictObject({
       column,
@@ -80,10 +57,12 @@ const dataSection = z.strictObject({
     .optional()
     .describe("How much each film's errors count in training."),
   groups: z.array(column).default([]).describe('Columns by whose values results are reported.'),
-  allowAfterRelease: z
+  beforeRelease: z
     .boolean()
-    .default(false)
-    .describe('Lets inputs be made of what is known only after release; the bundle then says so.'),
+    .default(true)
+    .describe(
+      'Refuses inputs made of what is known only after release. false: lets them in, and the bundle says so.',
+    ),
 });
 
 // inputs
@@ -127,6 +106,11 @@ const common = {
   ),
   column: column.optional().describe("Where its values are. Default: a column of the head's name."),
   where: z.array(condition).max(16).optional(),
+  judgedWhere: z
+    .array(condition)
+    .max(16)
+    .optional()
+    .describe('Which films it is calibrated and judged on, beside `where`.'),
   weight: positive.default(1).describe('Factor of its loss.'),
 };
 const regressionTarget = z.strictObject({
@@ -332,5 +316,4 @@ export type MulticlassTarget = Extract<TargetConfig, { task: 'multiclass' }>;
 export type TrainingConfig = ParsedFuseConfig['training'];
 export type Schedule = TrainingConfig['schedule'];
 export type Condition = z.output<typeof condition>;
-export type SplitConfig = ParsedFuseConfig['data']['split'];
 export type FusionSpec = FusionNetworkSpec['fusion'];

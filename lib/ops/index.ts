@@ -36,6 +36,21 @@ export {
   type YuvInput,
   yuvToRgb,
 } from './frames.js';
+export {
+  addGram,
+  addProductTransposed,
+  type CholeskyOptions,
+  choleskyFactor,
+  choleskySolve,
+  product64,
+} from './cholesky.js';
+export {
+  type Kernel,
+  type KernelInput,
+  type KernelMatrixInput,
+  kernelMatrix,
+  kernelMatrix64,
+} from './kernel_matrix.js';
 export { Linear, type LinearLayer, type LinearOptions, linear } from './linear.js';
 export {
   kaldiFbank,

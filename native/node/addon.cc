@@ -10,6 +10,8 @@ namespace cinefuse {
 Napi::Value activation_node(const Napi::CallbackInfo& info);
 Napi::Value additive_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value additive_attention_run_node(const Napi::CallbackInfo& info);
+Napi::Value cholesky_factor_node(const Napi::CallbackInfo& info);
+Napi::Value cholesky_solve_node(const Napi::CallbackInfo& info);
 Napi::Value create_fusion_network_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info);
@@ -18,6 +20,9 @@ Napi::Value devices_node(const Napi::CallbackInfo& info);
 Napi::Value frames_node(const Napi::CallbackInfo& info);
 Napi::Value frames_size_node(const Napi::CallbackInfo& info);
 Napi::Value fusion_network_node(const Napi::CallbackInfo& info);
+Napi::Value gram_node(const Napi::CallbackInfo& info);
+Napi::Value kernel_matrix64_node(const Napi::CallbackInfo& info);
+Napi::Value kernel_matrix_node(const Napi::CallbackInfo& info);
 Napi::Value layer_norm_node(const Napi::CallbackInfo& info);
 Napi::Value linear_node(const Napi::CallbackInfo& info);
 Napi::Value linear_prepare_node(const Napi::CallbackInfo& info);
@@ -33,6 +38,8 @@ Napi::Value modality_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value open_device_library_node(const Napi::CallbackInfo& info);
 Napi::Value outer_product_node(const Napi::CallbackInfo& info);
 Napi::Value power_to_db_node(const Napi::CallbackInfo& info);
+Napi::Value product_node(const Napi::CallbackInfo& info);
+Napi::Value product_transposed_node(const Napi::CallbackInfo& info);
 Napi::Value reset_device_node(const Napi::CallbackInfo& info);
 Napi::Value spatial_attention_node(const Napi::CallbackInfo& info);
 Napi::Value temporal_attention_node(const Napi::CallbackInfo& info);
@@ -87,6 +94,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("additiveAttentionPrepare",
               guarded<additive_attention_prepare_node>(env, "additiveAttentionPrepare"));
   exports.Set("additiveAttentionRun", guarded<additive_attention_run_node>(env, "additiveAttentionRun"));
+  exports.Set("choleskyFactor", guarded<cholesky_factor_node>(env, "choleskyFactor"));
+  exports.Set("choleskySolve", guarded<cholesky_solve_node>(env, "choleskySolve"));
   exports.Set("createFusionNetwork", guarded<create_fusion_network_node>(env, "createFusionNetwork"));
   exports.Set("crossAttentionPrepare", guarded<cross_attention_prepare_node>(env, "crossAttentionPrepare"));
   exports.Set("crossAttentionRun", guarded<cross_attention_run_node>(env, "crossAttentionRun"));
@@ -95,6 +104,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("frames", guarded<frames_node>(env, "frames"));
   exports.Set("framesSize", guarded<frames_size_node>(env, "framesSize"));
   exports.Set("fusionNetwork", guarded<fusion_network_node>(env, "fusionNetwork"));
+  exports.Set("gram", guarded<gram_node>(env, "gram"));
+  exports.Set("kernelMatrix", guarded<kernel_matrix_node>(env, "kernelMatrix"));
+  exports.Set("kernelMatrix64", guarded<kernel_matrix64_node>(env, "kernelMatrix64"));
   exports.Set("layerNorm", guarded<layer_norm_node>(env, "layerNorm"));
   exports.Set("linear", guarded<linear_node>(env, "linear"));
   exports.Set("linearPrepare", guarded<linear_prepare_node>(env, "linearPrepare"));
@@ -111,6 +123,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("openDeviceLibrary", guarded<open_device_library_node>(env, "openDeviceLibrary"));
   exports.Set("outerProduct", guarded<outer_product_node>(env, "outerProduct"));
   exports.Set("powerToDb", guarded<power_to_db_node>(env, "powerToDb"));
+  exports.Set("product", guarded<product_node>(env, "product"));
+  exports.Set("productTransposed", guarded<product_transposed_node>(env, "productTransposed"));
   exports.Set("resetDevice", guarded<reset_device_node>(env, "resetDevice"));
   exports.Set("spatialAttention", guarded<spatial_attention_node>(env, "spatialAttention"));
   exports.Set("temporalAttention", guarded<temporal_attention_node>(env, "temporalAttention"));

@@ -198,6 +198,10 @@ Span<const float> Call::f32_optional(size_t index, const char* name) {
 std::vector<Span<const float>> Call::f32_list(size_t index, const char* name) {
   return view_list<float>(index, napi_float32_array, "Float32Array", name);
 }
+Span<const double> Call::f64(size_t index, const char* name) {
+  const Span<double> span = view<double>(argument(index), napi_float64_array, "Float64Array", name);
+  return {span.data, span.size};
+}
 Span<const uint8_t> Call::u8(size_t index, const char* name) {
   const Span<uint8_t> span = view<uint8_t>(argument(index), napi_uint8_array, "Uint8Array", name);
   return {span.data, span.size};
@@ -214,6 +218,9 @@ Span<const int32_t> Call::i32_optional(size_t index, const char* name) {
 }
 Span<float> Call::out_f32(size_t index, const char* name, size_t size) {
   return output<float>(index, napi_float32_array, "Float32Array", name, size);
+}
+Span<double> Call::out_f64(size_t index, const char* name, size_t size) {
+  return output<double>(index, napi_float64_array, "Float64Array", name, size);
 }
 Span<uint16_t> Call::out_u16(size_t index, const char* name, size_t size) {
   return output<uint16_t>(index, napi_uint16_array, "Uint16Array", name, size);

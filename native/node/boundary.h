@@ -52,6 +52,7 @@ class Call {
   Span<const float> f32(size_t index, const char* name);
   Span<const float> f32_optional(size_t index, const char* name);  // absent: {nullptr, 0}
   std::vector<Span<const float>> f32_list(size_t index, const char* name);
+  Span<const double> f64(size_t index, const char* name);
   Span<const uint8_t> u8(size_t index, const char* name);
   std::vector<Span<const uint8_t>> u8_list(size_t index, const char* name);
   Span<const int32_t> i32(size_t index, const char* name);
@@ -61,6 +62,7 @@ class Call {
   // else a new one. Results are handed to JS in the order of these calls: one output resolves to itself,
   // several to an array.
   Span<float> out_f32(size_t index, const char* name, size_t size);
+  Span<double> out_f64(size_t index, const char* name, size_t size);
   Span<uint16_t> out_u16(size_t index, const char* name, size_t size);
   Span<int32_t> out_i32(size_t index, const char* name, size_t size);
   Span<uint8_t> out_u8(size_t index, const char* name, size_t size);

@@ -57,3 +57,4 @@ export {
 } from './metrics.js';
 export { meanReciprocalRank, type RankingMetrics, rankingMetrics } from './ranking-metrics.js';
 export { type RunsTables, type TableModel, tableModel } from './table-model.js';
+export { openDataset, type OpenDatasetOptions } from './data/open.js';

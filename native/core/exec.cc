@@ -60,4 +60,10 @@ void require_available(const Exec& exec) {
                    isa_name(best_isa()));
 }
 
+void require_cpu(const Exec& exec, const char* what) {
+  CINEFUSE_REQUIRE(exec.backend == Backend::kCpu, Code::kBackend, "backend",
+                   "Expected the backend 'cpu', received '%s': %s have no kernels",
+                   backend_name(exec.backend), what);
+}
+
 }  // namespace cinefuse

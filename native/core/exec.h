@@ -39,5 +39,7 @@ bool backend_available(Backend backend);
 const char* backend_name(Backend backend);
 // Throws ERR_BACKEND for a backend or instruction set that is not to be had. Front doors call it first.
 void require_available(const Exec& exec);
+// Throws ERR_BACKEND where `what` has no other twin than the CPU's.
+void require_cpu(const Exec& exec, const char* what);
 
 }  // namespace cinefuse

@@ -1,5 +1,5 @@
 // Picks from a full set of golden vectors what the repository keeps beside this script: every family that operators
-// use, forward fields only (no gradients), the small cases, and of every kind of case at least the smallest one.
+// use, the small cases, and of every kind of case at least the smallest one; gradients of the smaller of them.
 //
 //   python3 test/golden/generate.py --out FOLDER && node test/golden/make-subset.mjs FOLDER
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 
 /** Bytes that the tensors of a case may take, by family. */
 const MOST_BYTES = { mel: 60_000, image: 84_000, fusion: 200_000, attention: 200_000, layers: 200_000 };
+/** Bytes of a case with its gradients, up to which these are kept too. */
+const MOST_GRADIENT_BYTES = { attention: 10_400 };
 const MOST_BYTES_IN_ALL = 4_000_000;
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -60,12 +62,15 @@ let total = 0;
 for (const [family, most] of Object.entries(MOST_BYTES)) {
   const doc = JSON.parse(readFileSync(path.join(from, `${family}.json`), 'utf8'));
   const tensors = readSafetensors(path.join(from, doc.data));
-  const cases = doc.cases.map((c) => ({
-    ...c,
-    tensors: Object.fromEntries(Object.entries(c.tensors).filter(isForward)),
-    ...(c.tol && { tol: Object.fromEntries(Object.entries(c.tol).filter(isForward)) }),
-  }));
   const size = (c) => Object.values(c.tensors).reduce((sum, key) => sum + tensors.get(key).bytes.length, 0);
+  const cases = doc.cases.map((c) => {
+    if (size(c) <= (MOST_GRADIENT_BYTES[family] ?? 0)) return c;
+    return {
+      ...c,
+      tensors: Object.fromEntries(Object.entries(c.tensors).filter(isForward)),
+      ...(c.tol && { tol: Object.fromEntries(Object.entries(c.tol).filter(isForward)) }),
+    };
+  });
   const smallest = new Map();
   for (const c of cases) {
     const best = smallest.get(c.config.kind);

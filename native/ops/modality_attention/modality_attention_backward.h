@@ -19,6 +19,15 @@ void modality_attention_backward(const ModalityAttentionWeights& weights, int64_
                                  const float* h, const uint8_t* mask, const float* saved,
                                  const ModalityAttentionGradients& gradients, const Exec& exec);
 
+// Both in one call, for callers that keep nothing of a forward pass. params.c and params.alpha are not used.
+void modality_attention_gradients(const ModalityAttentionWeights& weights,
+                                  const ModalityAttentionParams& params,
+                                  const ModalityAttentionGradients& gradients, const Exec& exec);
+// Throws where weights (their sizes given), rows or dc do not fit.
+void modality_attention_check_gradients(const ModalityAttentionWeights& weights,
+                                        const ModalityAttentionParams& params, size_t h, size_t mask,
+                                        size_t dc);
+
 // Weights that come from learned logits alone: c = Σ_m α_m h_m, α = softmax of logits (modalities) over the
 // modalities present. saved: α (batch, modalities).
 void logit_sum_forward(int64_t batch, int64_t modalities, int64_t d, const float* h, const uint8_t* mask,

@@ -48,4 +48,13 @@ void cross_forward(const CrossWeights& weights, const CrossParams& params, float
 void cross_backward(const CrossWeights& weights, const CrossParams& params, const float* saved,
                     const CrossGradients& gradients, const Exec& exec);
 
+// Forward and backward in one call, for callers that keep nothing of a forward pass: results (c, y, alpha) in
+// params are not used.
+void temporal_gradients(const TemporalParams& params, const TemporalGradients& gradients, const Exec& exec);
+void additive_gradients(const AdditiveWeights& weights, const AdditiveParams& params,
+                        const AdditiveGradients& gradients, const Exec& exec);
+void spatial_gradients(const SpatialParams& params, const SpatialGradients& gradients, const Exec& exec);
+void cross_gradients(const CrossWeights& weights, const CrossParams& params, const CrossGradients& gradients,
+                     const Exec& exec);
+
 }  // namespace cinefuse

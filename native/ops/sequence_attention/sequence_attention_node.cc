@@ -1,5 +1,4 @@
-#include "../../node/boundary.h"
-#include "sequence_attention.h"
+#include "cross_weights_node.h"
 
 namespace cinefuse {
 namespace {
@@ -104,41 +103,7 @@ Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info) {
   p.heads = call.integer(4, "heads");
   p.ff = call.integer(5, "ff");
   cross_check(p);
-  const int64_t e = p.width, c = p.context_width, ff = p.ff;
-  struct Array {
-    const char* name;
-    int64_t rows, cols;
-    const float** to;
-  };
-  const Array arrays[] = {
-      {"Wq", e, e, &p.Wq},
-      {"bq", e, 1, &p.bq},
-      {"Wk", e, c, &p.Wk},
-      {"bk", e, 1, &p.bk},
-      {"Wv", e, c, &p.Wv},
-      {"bv", e, 1, &p.bv},
-      {"Wo", e, e, &p.Wo},
-      {"bo", e, 1, &p.bo},
-      {"block.norm1.weight", e, 1, &p.gain1},
-      {"block.norm1.bias", e, 1, &p.shift1},
-      {"block.W1", ff, e, &p.W1},
-      {"block.b1", ff, 1, &p.b1},
-      {"block.W2", e, ff, &p.W2},
-      {"block.b2", e, 1, &p.b2},
-      {"block.norm2.weight", e, 1, &p.gain2},
-      {"block.norm2.bias", e, 1, &p.shift2},
-  };
-  const std::vector<Span<const float>> weights = call.f32_list(6, "weights");
-  CINEFUSE_REQUIRE(weights.size() == (ff ? 16 : 8), Code::kShape, "weights",
-                   "Expected %d weights, received %zu", ff ? 16 : 8, weights.size());
-  for (size_t i = 0; i < weights.size(); ++i) {
-    const Array& array = arrays[i];
-    const size_t expected = elements(array.rows, array.cols);
-    CINEFUSE_REQUIRE(weights[i].size == expected, Code::kShape, array.name,
-                     "Expected %zu elements for %s of shape (%lld, %lld), received %zu", expected, array.name,
-                     static_cast<long long>(array.rows), static_cast<long long>(array.cols), weights[i].size);
-    *array.to = weights[i].data;
-  }
+  read_cross_weights(call.f32_list(6, "weights"), p);
   const auto layer = std::make_shared<CrossAttention>();
   return call.run([=](const Exec& exec) { *layer = cross_prepare(p, exec); },
                   [=](Napi::Env env) {

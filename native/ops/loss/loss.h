@@ -8,8 +8,9 @@
 //
 // x (rows, cols); target (rows, cols), for cross_entropy (rows) class numbers as floats. A NaN target is
 // unknown: its loss is 0, its gradient is 0, and means leave it out. row_weights (rows) multiply each row's
-// loss, and means divide by the sum of the weights of the known elements. Sums are in float64 and a fixed
-// order. Source: the PyTorch definitions (there, row weights aside).
+// loss, and means divide by the sum of the weights of the known elements (nothing known: loss and gradients
+// are 0; a row of weight 0 counts as unknown). Arithmetic and sums are in float64 and a fixed order. Source:
+// the PyTorch definitions (there, row weights aside).
 #pragma once
 #include <cstdint>
 
@@ -34,6 +35,9 @@ struct LossParams {
 };
 void loss_check(const LossParams& params, size_t x, size_t target, int64_t class_weights,
                 int64_t row_weights);
+// Throws ERR_INPUT_VALUE for a class number that is none, a bce target beyond [0, 1], a negative or
+// non-finite weight. Reads the arrays; loss() does it itself.
+void loss_check_values(const LossParams& params);
 void loss(const LossParams& params, const Exec& exec);
 
 }  // namespace cinefuse

@@ -50,6 +50,7 @@ export {
   probabilityMetrics,
   type RegressionMetrics,
   type ReliabilityBin,
+  regressionErrors,
   regressionMetrics,
   reliabilityBins,
   rocAuc,

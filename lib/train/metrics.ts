@@ -185,11 +185,16 @@ export function kendallTauB(a: Numbers, b: Numbers): number | null {
 }
 
 /**
+ * The errors alone: what regressionMetrics gives without the correlations, which need sorting.
+ *
  * @param truth      (n)
  * @param predicted  (n)
  * @throws ShapeError ERR_SHAPE, DataError ERR_DATA_EMPTY, InputError ERR_INPUT_VALUE  lengths differ, are 0, NaN
  */
-export function regressionMetrics(truth: Numbers, predicted: Numbers): RegressionMetrics {
+export function regressionErrors(
+  truth: Numbers,
+  predicted: Numbers,
+): Pick<RegressionMetrics, 'n' | 'rmse' | 'mse' | 'mae' | 'r2'> {
   const n = checkPairs(truth, predicted);
   const centre = mean(truth);
   let [squares, absolutes, spread] = [0, 0, 0];
@@ -200,12 +205,13 @@ export function regressionMetrics(truth: Numbers, predicted: Numbers): Regressio
     spread += (truth[i]! - centre) ** 2;
   }
   const r2 = n < 2 ? null : isConstant(truth) ? (squares === 0 ? 1 : 0) : 1 - squares / spread;
+  return { n, rmse: Math.sqrt(squares / n), mse: squares / n, mae: absolutes / n, r2 };
+}
+
+/** @throws as regressionErrors */
+export function regressionMetrics(truth: Numbers, predicted: Numbers): RegressionMetrics {
   return {
-    n,
-    rmse: Math.sqrt(squares / n),
-    mse: squares / n,
-    mae: absolutes / n,
-    r2,
+    ...regressionErrors(truth, predicted),
     pearson: pearson(truth, predicted),
     spearman: spearman(truth, predicted),
     kendallTauB: kendallTauB(truth, predicted),
@@ -216,7 +222,7 @@ export function regressionMetrics(truth: Numbers, predicted: Numbers): Regressio
  * @param truth      (n) class numbers
  * @param predicted  (n) class numbers
  * @param labels     classes that the means run over; default: those that are there, in rising order
- * @throws as regressionMetrics; InputError ERR_INPUT_VALUE also for a class that is not among the labels
+ * @throws as regressionErrors; InputError ERR_INPUT_VALUE also for a class that is not among the labels
  */
 export function classificationMetrics(
   truth: Numbers,

@@ -1,0 +1,148 @@
+/** What a head forecasts for some films, in the units that it is judged in, and how well. */
+import { binaryFeedback, regressionFeedback } from '../feedback.js';
+import type { BinaryHead, BundleHead, RegressionHead } from '../fusion/manifest.js';
+import { classificationMetrics, pearson, probabilityMetrics, regressionErrors, spearman } from './metrics.js';
+import type { RawPredictions } from './table.js';
+
+export type JudgedHead = RegressionHead | BinaryHead;
+export const isJudged = (head: BundleHead): head is JudgedHead =>
+  head.task === 'regression' || head.task === 'binary';
+
+/** By name; null where a measure is not defined on these films. */
+export type Scores = Record<string, number | null>;
+
+/** Forecasts of films whose truth is known. */
+export interface Forecasts {
+  /** Of the table. */
+  films: Int32Array;
+  /** Model values (of a log10 head the logarithm), or 0/1. */
+  truth: Float64Array;
+  /** Model values, or probabilities. */
+  value: Float64Array;
+  /** Ends of the intervals, of regression. */
+  low?: Float64Array;
+  high?: Float64Array;
+}
+
+/**
+ * The head's forecasts as they would be served, of those rows whose truth is known.
+ *
+ * @param truth    (films of the table)
+ * @param present  (rows, modalities), as it was predicted with
+ */
+export function forecastsOf(
+  head: JudgedHead,
+  { rows, heads }: RawPredictions,
+  truth: Float32Array,
+  modalities: readonly string[],
+  present: Uint8Array,
+): Forecasts {
+  const known = Array.from(rows.keys()).filter((row) => !Number.isNaN(truth[rows[row]!]));
+  const films = Int32Array.from(known, (row) => rows[row]!);
+  const result: Forecasts = {
+    films,
+    truth: Float64Array.from(films, (film) => truth[film]!),
+    value: new Float64Array(known.length),
+  };
+  const output = heads[head.name]!;
+  const names = (row: number) => modalities.filter((_, m) => present[row * modalities.length + m]);
+  if (head.task === 'binary') {
+    known.forEach((row, i) => {
+      result.value[i] = binaryFeedback(head, output[row]!, names(row)).probability;
+    });
+    return result;
+  }
+  const [low, high] = [new Float64Array(known.length), new Float64Array(known.length)];
+  const modelValue = head.transform === 'log10' ? Math.log10 : (x: number) => x;
+  const spread = head.interval.spreadHead === undefined ? undefined : heads[head.interval.spreadHead]!;
+  known.forEach((row, i) => {
+    const { value, interval } = regressionFeedback(head, output[row]!, spread?.[row], names(row));
+    result.value[i] = modelValue(value);
+    low[i] = modelValue(interval[0]);
+    high[i] = modelValue(interval[1]);
+  });
+  return { ...result, low, high };
+}
+
+/** Some of the films, repetitions allowed. @param at  places in the forecasts */
+export function chosen(forecasts: Forecasts, at: ArrayLike<number>): Forecasts {
+  const pick = (values: Float64Array) => Float64Array.from(at, (i) => values[i]!);
+  return {
+    films: Int32Array.from(at, (i) => forecasts.films[i]!),
+    truth: pick(forecasts.truth),
+    value: pick(forecasts.value),
+    ...(forecasts.low && { low: pick(forecasts.low) }),
+    ...(forecasts.high && { high: pick(forecasts.high) }),
+  };
+}
+
+/** The measure by which forecasts of a head are compared first, and whether more of it is better. */
+export function mainScore(head: Pick<JudgedHead, 'task'>): { name: string; higherIsBetter: boolean } {
+  return head.task === 'regression'
+    ? { name: 'rmse', higherIsBetter: false }
+    : { name: 'accuracy', higherIsBetter: true };
+}
+
+/** Whether more of a measure is better; undefined for those where neither is: bias, width, coverage. */
+export function isHigherBetter(score: string): boolean | undefined {
+  if (['rmse', 'mae', 'logLoss', 'brier', 'ece'].includes(score)) return false;
+  return ['bias', 'coverage', 'meanWidth'].includes(score) ? undefined : true;
+}
+
+/** @param threshold  of a binary head; default 0.5 */
+export function scoresOf(
+  head: Pick<JudgedHead, 'task'> & { threshold?: number },
+  forecasts: Forecasts,
+): Scores {
+  return head.task === 'regression'
+    ? regressionScores(forecasts)
+    : binaryScores(forecasts, head.threshold ?? 0.5);
+}
+
+function regressionScores({ truth, value, low, high }: Forecasts): Scores {
+  const { rmse, mae, r2 } = regressionErrors(truth, value);
+  const scores: Scores = {
+    rmse,
+    mae,
+    r2,
+    pearson: pearson(truth, value),
+    spearman: spearman(truth, value),
+    bias: bias(truth, value),
+  };
+  if (low && high) {
+    let [inside, width] = [0, 0];
+    for (let i = 0; i < truth.length; i++) {
+      if (low[i]! <= truth[i]! && truth[i]! <= high[i]!) inside++;
+      width += high[i]! - low[i]!;
+    }
+    scores.coverage = inside / truth.length;
+    scores.meanWidth = width / truth.length;
+  }
+  return scores;
+}
+
+function binaryScores({ truth, value }: Forecasts, threshold: number): Scores {
+  const said = value.map((p) => (p >= threshold ? 1 : 0));
+  const classes = classificationMetrics(truth, said, [0, 1]);
+  const { logLoss, brier, ece, rocAuc, averagePrecision } = probabilityMetrics(truth, value);
+  return {
+    accuracy: classes.accuracy,
+    macroF1: classes.macroF1,
+    rocAuc,
+    averagePrecision,
+    precision: classes.precision[1]!,
+    recall: classes.recall[1]!,
+    f1: classes.f1[1]!,
+    logLoss,
+    brier,
+    ece,
+    bias: bias(truth, value),
+  };
+}
+
+/** Mean of forecast - truth. */
+function bias(truth: Float64Array, value: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < truth.length; i++) sum += value[i]! - truth[i]!;
+  return sum / truth.length;
+}

@@ -5,8 +5,14 @@
 import { DataError, throwIfCancelled } from '../errors.js';
 import type { ExecOptions } from '../ops/exec.js';
 import { truthOf } from './calibrate.js';
-import type { JudgedHead } from './head-scores.js';
-import { type DesignMatrix, designMatrix, fitLinear, type LinearModel, linearOutputs } from './linear-model.js';
+import { type JudgedHead, widthOf } from './head-scores.js';
+import {
+  type DesignMatrix,
+  designMatrix,
+  fitLinear,
+  type LinearModel,
+  linearOutputs,
+} from './linear-model.js';
 import { regressionErrors } from './metrics.js';
 import { randomOf, seedOf } from './random.js';
 import type { FilmTable, TableSplit } from './table.js';
@@ -15,7 +21,7 @@ export interface Baseline {
   /** "mean", "majority", "ridge" or "logistic", with what it was fitted on. */
   name: string;
   about: string;
-  /** Model values or probabilities. */
+  /** (rows) model values or probabilities, of several classes (rows, classes). */
   predict(rows: Int32Array): Promise<Float64Array>;
 }
 
@@ -41,7 +47,13 @@ export async function fitBaselines(
   heads: readonly JudgedHead[],
   options: BaselineOptions = {},
 ): Promise<Record<string, Baseline[]>> {
-  const { strengths = [1, 0.3, 0.1, 0.03, 0.01], maxValues = 2 ** 25, seed = 0, onProgress, ...exec } = options;
+  const {
+    strengths = [1, 0.3, 0.1, 0.03, 0.01],
+    maxValues = 2 ** 25,
+    seed = 0,
+    onProgress,
+    ...exec
+  } = options;
   const design = new Design(table, split.train);
   const most = Math.max(1, Math.floor(maxValues / design.features));
   const drawn =
@@ -63,31 +75,71 @@ export async function fitBaselines(
         got: 'none',
       });
     }
-    const known = Float64Array.from(y, (value) => (Number.isNaN(value) ? 0 : value));
     const sum = counts.reduce((a, b) => a + b, 0);
-    const centre = known.reduce((a, value, i) => a + value * counts[i]!, 0) / sum;
-    const fitted = await chooseStrength(head, { x, known, counts }, design, split.valid, truth, strengths, exec, (done) =>
-      onProgress?.(h * strengths.length + done, total),
+    // one target a head, but of several classes one a class: whether it is that one
+    const targets = Array.from({ length: widthOf(head) }, (_, c) =>
+      y.map((value) => (Number.isNaN(value) ? 0 : head.task === 'multiclass' ? Number(value === c) : value)),
     );
+    const centres = targets.map((target) => target.reduce((a, value, i) => a + value * counts[i]!, 0) / sum);
     const on = `${films}${drawn.length < split.train.length ? ' drawn' : ''} training films`;
     result[head.name] = [
       {
         name: head.task === 'regression' ? 'mean' : 'majority',
         about: `the same for every film: the mean of ${on}`,
-        predict: async (rows) => new Float64Array(rows.length).fill(centre),
-      },
-      {
-        name: head.task === 'regression' ? 'ridge' : 'logistic',
-        about: `linear in all ${design.features} numbers, fitted on ${on}, regularisation ${fitted.strength}`,
-        predict: (rows) => outputs(head, fitted.model, design, rows, exec),
+        predict: async (rows) =>
+          Float64Array.from({ length: rows.length * centres.length }, (_, i) => centres[i % centres.length]!),
       },
     ];
+    if (targets.length > MOST_CLASSES) continue;
+    const fits: { model: LinearModel; strength: number }[] = [];
+    for (const [c, target] of targets.entries()) {
+      const judged =
+        head.task === 'multiclass' ? truth.map((t) => (Number.isNaN(t) ? t : Number(t === c))) : truth;
+      fits.push(
+        await chooseStrength(
+          head,
+          { x, target, counts },
+          design,
+          split.valid,
+          judged,
+          strengths,
+          exec,
+          (done) =>
+            onProgress?.(
+              h * strengths.length + Math.floor((done + c * strengths.length) / targets.length),
+              total,
+            ),
+        ),
+      );
+    }
+    const strongest = [...new Set(fits.map(({ strength }) => strength))].sort().join(', ');
+    result[head.name]!.push({
+      name: head.task === 'regression' ? 'ridge' : 'logistic',
+      about: `linear in all ${design.features} numbers, fitted on ${on}, regularisation ${strongest}`,
+      predict: async (rows) => {
+        const all: Float64Array[] = [];
+        for (const { model } of fits) all.push(await outputs(head, model, design, rows, exec));
+        return all.length === 1 ? all[0]! : normalised(all, rows.length);
+      },
+    });
   }
   onProgress?.(total, total);
   return result;
 }
 
 const STRETCH = 512;
+/** One against the rest is fitted for each class: of more than these only the majority stands as a baseline. */
+const MOST_CLASSES = 12;
+
+/** Chances of one class against the rest, made to sum to 1: (rows, classes). */
+function normalised(all: readonly Float64Array[], rows: number): Float64Array {
+  const result = new Float64Array(rows * all.length);
+  for (let row = 0; row < rows; row++) {
+    const sum = all.reduce((total, chances) => total + chances[row]!, 0);
+    for (const [c, chances] of all.entries()) result[row * all.length + c] = chances[row]! / sum;
+  }
+  return result;
+}
 
 async function outputs(
   head: JudgedHead,
@@ -100,13 +152,13 @@ async function outputs(
   for (let from = 0; from < rows.length; from += STRETCH) {
     result.set(await linearOutputs(design.rows(rows.subarray(from, from + STRETCH)), model, exec), from);
   }
-  return head.task === 'binary' ? result.map((z) => 1 / (1 + Math.exp(-z))) : result;
+  return head.task !== 'regression' ? result.map((z) => 1 / (1 + Math.exp(-z))) : result;
 }
 
 /** From the strongest down, each from the last one's solution, until two in a row are no better on the valid films. */
 async function chooseStrength(
   head: JudgedHead,
-  { x, known, counts }: { x: DesignMatrix; known: Float64Array; counts: Float64Array },
+  { x, target, counts }: { x: DesignMatrix; target: Float64Array; counts: Float64Array },
   design: Design,
   valid: Int32Array,
   truth: Float32Array,
@@ -121,14 +173,26 @@ async function chooseStrength(
   for (const [i, strength] of [...strengths].sort((a, b) => b - a).entries()) {
     throwIfCancelled(exec.signal);
     onProgress(i);
-    last = await fitLinear(head.task === 'regression' ? 'ridge' : 'logistic', x, known, counts, strength, last, exec);
+    last = await fitLinear(
+      head.task === 'regression' ? 'ridge' : 'logistic',
+      x,
+      target,
+      counts,
+      strength,
+      last,
+      exec,
+    );
     // without films to choose by, the middle strength: neither free nor bound
     if (judged.length === 0) {
       if (i >= Math.floor(strengths.length / 2)) return { model: last, strength };
       continue;
     }
     const said = await outputs(head, last, design, judged, exec);
-    const error = errorOf(head, Float64Array.from(judged, (film) => truth[film]!), said);
+    const error = errorOf(
+      head,
+      Float64Array.from(judged, (film) => truth[film]!),
+      said,
+    );
     if (!best || error < best.error) {
       best = { model: last, strength, error };
       worse = 0;
@@ -150,7 +214,14 @@ function errorOf(head: JudgedHead, truth: Float64Array, said: Float64Array): num
 class Design {
   readonly features: number;
   readonly #table: FilmTable;
-  readonly #parts: { at: number; m: number; name: string; mean: Float32Array; scale: Float32Array; flag?: number }[] = [];
+  readonly #parts: {
+    at: number;
+    m: number;
+    name: string;
+    mean: Float32Array;
+    scale: Float32Array;
+    flag?: number;
+  }[] = [];
 
   constructor(table: FilmTable, train: Int32Array) {
     this.#table = table;

@@ -3,7 +3,13 @@
  * often as they say. Fitted on films that training did not see; evaluate() measures both on films that neither saw.
  */
 import { DataError, throwIfCancelled, TrainError } from '../errors.js';
-import type { BinaryHead, BundleHead, IsotonicCurve, RegressionHead } from '../fusion/manifest.js';
+import type {
+  BinaryHead,
+  BundleHead,
+  IsotonicCurve,
+  MulticlassHead,
+  RegressionHead,
+} from '../fusion/manifest.js';
 import { conformalQuantile, fitIsotonic, fitTemperature } from './calibration-curves.js';
 import type { FilmTable } from './table.js';
 import { type TableModel, presenceKey, presentOf } from './table-model.js';
@@ -14,13 +20,19 @@ export type UncalibratedHead =
       interval?: { level?: number | undefined; spreadHead?: string | undefined } | undefined;
     })
   | Omit<BinaryHead, 'temperatures' | 'isotonic' | 'calibratedOn'>
-  | Exclude<BundleHead, RegressionHead | BinaryHead>;
+  | Omit<MulticlassHead, 'temperatures' | 'calibratedOn'>
+  | Extract<BundleHead, { task: 'auxiliary' }>;
 
 export interface CalibrationOptions {
   /** What an interval promises, where its head does not say. Default 0.9. */
   level?: number;
-  /** 'isotonic' wants some hundreds of films; sets of modalities with fewer than 200 share one curve. Default 'temperature'. */
-  probabilities?: 'temperature' | 'isotonic';
+  /**
+   * 'isotonic' wants some hundreds of films; sets of modalities with fewer than 200 share one curve. Heads of several
+   * classes have temperatures always. 'none': temperature 1. Default 'temperature'.
+   */
+  probabilities?: 'temperature' | 'isotonic' | 'none';
+  /** Whether sets of modalities get figures of their own; otherwise each film counts with what it has. Default true. */
+  byPresence?: boolean;
   /** Fewest films for a figure of a set's own. Sets with fewer are not listed: "*" stands for them. Default 50. */
   minFilms?: number;
   /** Most sets of modalities to list. Default 64: all sets of up to 6 modalities, of more the likeliest. */
@@ -59,6 +71,12 @@ export async function calibrate(
   const own = presentOf(table, rows);
   const sets = presenceSets(model.modalities, own, rows.length, maxSets);
   const fits = heads.map((head) => new HeadFit(head, table, options.level ?? 0.9, minFilms));
+  const about = options.calibratedOn ?? `${rows.length} films of the calibration part, not used for fitting`;
+  if (options.byPresence === false) {
+    const { heads: outputs } = await model.predict(rows, own, signal);
+    for (const fit of fits) fit.add('*', rows, outputs, new Uint8Array(rows.length));
+    return fits.map((fit) => fit.result(about, probabilities));
+  }
   for (const [done, set] of sets.entries()) {
     throwIfCancelled(signal);
     onProgress?.(done, sets.length);
@@ -73,7 +91,6 @@ export async function calibrate(
     for (const fit of fits) fit.add(key, films, outputs, natural);
   }
   onProgress?.(sets.length, sets.length);
-  const about = options.calibratedOn ?? `${rows.length} films of the calibration part, not used for fitting`;
   return fits.map((fit) => fit.result(about, probabilities));
 }
 
@@ -119,7 +136,7 @@ export function presenceSets(
 }
 
 interface SetResults {
-  /** Of regression |residual| over the spread; of classification outputs. */
+  /** Of regression |residual| over the spread; of classification outputs, (films, classes). */
   values: Float64Array;
   truth: Float64Array;
   natural: Uint8Array;
@@ -131,14 +148,16 @@ class HeadFit {
   readonly #truth: Float32Array;
   readonly #level: number;
   readonly #minFilms: number;
+  /** Outputs a film. */
+  readonly #width: number;
   readonly #sets = new Map<string, SetResults>();
 
   constructor(head: UncalibratedHead, table: FilmTable, level: number, minFilms: number) {
     this.#head = head;
     this.#level = (head.task === 'regression' && head.interval?.level) || level;
     this.#minFilms = minFilms;
-    this.#truth =
-      head.task === 'regression' || head.task === 'binary' ? truthOf(head, table) : new Float32Array();
+    this.#width = head.task === 'multiclass' ? head.classes.length : 1;
+    this.#truth = head.task === 'auxiliary' ? new Float32Array() : truthOf(head, table);
     if (!(this.#level > 0 && this.#level < 1)) {
       throw new TrainError('ERR_TRAIN_CONFIG', {
         field: 'calibration.level',
@@ -155,7 +174,7 @@ class HeadFit {
     natural: ArrayLike<number>,
   ): void {
     const head = this.#head;
-    if (head.task !== 'regression' && head.task !== 'binary') return;
+    if (head.task === 'auxiliary') return;
     const output = outputs[head.name];
     const spreadHead = head.task === 'regression' ? head.interval?.spreadHead : undefined;
     const spread = spreadHead === undefined ? undefined : outputs[spreadHead];
@@ -168,19 +187,20 @@ class HeadFit {
     }
     const known = Array.from(films.keys()).filter((row) => !Number.isNaN(this.#truth[films[row]!]));
     const truth = Float64Array.from(known, (row) => this.#truth[films[row]!]!);
-    this.#sets.set(key, {
-      truth,
-      natural: Uint8Array.from(known, (row) => natural[row]!),
-      values: Float64Array.from(known, (row, i) =>
-        head.task === 'regression'
-          ? Math.abs(truth[i]! - (output[row]! * head.std + head.mean)) / Math.exp(spread?.[row] ?? 0)
-          : output[row]!,
-      ),
-    });
+    const width = this.#width;
+    const values = new Float64Array(known.length * width);
+    for (const [i, row] of known.entries()) {
+      if (head.task === 'regression') {
+        const residual = Math.abs(truth[i]! - (output[row]! * head.std + head.mean));
+        values[i] = residual / Math.exp(spread?.[row] ?? 0);
+      } else values.set(output.subarray(row * width, (row + 1) * width), i * width);
+    }
+    this.#sets.set(key, { truth, values, natural: Uint8Array.from(known, (row) => natural[row]!) });
   }
 
-  result(calibratedOn: string, probabilities: 'temperature' | 'isotonic'): BundleHead {
+  result(calibratedOn: string, probabilities: CalibrationOptions['probabilities']): BundleHead {
     const head = this.#head;
+    if (head.task === 'auxiliary') return head;
     if (head.task === 'regression') {
       const { spreadHead } = head.interval ?? {};
       return {
@@ -193,9 +213,14 @@ class HeadFit {
         },
       };
     }
-    if (head.task !== 'binary') return head;
-    const temperatures = this.#table(this.#minFilms, fitTemperature);
-    if (probabilities === 'temperature') return { ...head, temperatures, calibratedOn };
+    if (probabilities === 'none')
+      return { ...head, temperatures: { '*': 1 }, calibratedOn: 'not calibrated' };
+    const temperatures = this.#table(this.#minFilms, (outputs, truth) =>
+      fitTemperature(outputs, truth, this.#width),
+    );
+    if (head.task === 'multiclass' || probabilities !== 'isotonic') {
+      return { ...head, temperatures, calibratedOn };
+    }
     const isotonic = this.#table<IsotonicCurve>(Math.max(200, this.#minFilms), fitIsotonic);
     return { ...head, temperatures, isotonic, calibratedOn };
   }
@@ -229,14 +254,14 @@ class HeadFit {
     const table: Record<string, T> = {};
     const results = [...this.#sets.values()];
     for (const [key, { values, truth }] of this.#sets) {
-      if (values.length >= enough) table[key] = curveOf(values, truth);
+      if (truth.length >= enough) table[key] = curveOf(values, truth);
     }
     const all = (field: 'values' | 'truth') => {
-      const joined = new Float64Array(results.reduce((sum, set) => sum + set.values.length, 0));
+      const joined = new Float64Array(results.reduce((sum, set) => sum + set[field].length, 0));
       let at = 0;
       for (const set of results) {
         joined.set(set[field], at);
-        at += set.values.length;
+        at += set[field].length;
       }
       return joined;
     };
@@ -260,7 +285,7 @@ class HeadFit {
  * @throws DataError ERR_DATA_COLUMN  no such target, a class that is none, a number that has no logarithm
  */
 export function truthOf(
-  head: { name: string; task: string; transform?: 'none' | 'log10' },
+  head: { name: string; task: string; transform?: 'none' | 'log10'; classes?: readonly string[] },
   table: FilmTable,
 ): Float32Array {
   const target = Object.hasOwn(table.targets, head.name) ? table.targets[head.name]! : undefined;
@@ -273,15 +298,19 @@ export function truthOf(
         : `none of that name (there are ${Object.keys(table.targets).join(', ')})`,
     });
   }
-  const wrong = target.findIndex(
-    (value) =>
-      (head.task === 'binary' && !Number.isNaN(value) && value !== 0 && value !== 1) ||
-      (head.transform === 'log10' && value <= 0),
+  const classes = head.task === 'binary' ? 2 : head.classes?.length;
+  const wrong = target.findIndex((value) =>
+    classes === undefined
+      ? (head.transform === 'log10' && value <= 0) || Math.abs(value) === Number.POSITIVE_INFINITY
+      : !Number.isNaN(value) && !(Number.isInteger(value) && value >= 0 && value < classes),
   );
   if (wrong >= 0) {
     throw new DataError('ERR_DATA_COLUMN', {
       field: `targets.${head.name}[${wrong}]`,
-      expected: head.task === 'binary' ? '0, 1 or NaN' : 'a number above 0, or NaN',
+      expected:
+        classes === undefined
+          ? `a finite number${head.transform === 'log10' ? ' above 0' : ''}, or NaN`
+          : `a class number from 0 to ${classes - 1}, or NaN`,
       got: `${target[wrong]}`,
     });
   }

@@ -27,26 +27,52 @@ export function conformalQuantile(values: Float64Array, level: number): number {
 const HOTTEST = 100;
 
 /**
- * The temperature T of least log loss of sigmoid(output / T), within 1/100 to 100.
+ * The temperature T of least log loss of sigmoid(output / T), or of softmax(outputs / T), within 1/100 to 100.
  *
- * @param outputs  (n) logits
- * @param truth    (n) 0 or 1
+ * @param outputs  (n) logits, or (n, classes)
+ * @param truth    (n) 0 or 1, or class numbers
+ * @param classes  more than 1 for a softmax; default 1
  */
-export function fitTemperature(outputs: ArrayLike<number>, truth: ArrayLike<number>): number {
-  const n = checkPairs(truth, outputs, 'outputs');
+export function fitTemperature(outputs: ArrayLike<number>, truth: ArrayLike<number>, classes = 1): number {
+  const n = truth.length;
+  checkPairs(classes === 1 ? truth : new Float64Array(n * classes), outputs, 'outputs');
   // The loss is convex in β = 1/T: its slope has one zero, found by halving log β.
-  const slope = (beta: number) => {
-    let sum = 0;
-    for (let i = 0; i < n; i++) sum += outputs[i]! * (1 / (1 + Math.exp(-beta * outputs[i]!)) - truth[i]!);
-    return sum;
-  };
+  const slope = classes === 1 ? sigmoidSlope(outputs, truth) : softmaxSlope(outputs, truth, classes);
   let [low, high] = [-Math.log(HOTTEST), Math.log(HOTTEST)];
-  for (let step = 0; step < 48; step++) {
+  for (let step = 0; step < 40; step++) {
     const middle = (low + high) / 2;
     if (slope(Math.exp(middle)) > 0) high = middle;
     else low = middle;
   }
   return Math.exp(-(low + high) / 2);
+}
+
+function sigmoidSlope(outputs: ArrayLike<number>, truth: ArrayLike<number>) {
+  return (beta: number) => {
+    let sum = 0;
+    for (let i = 0; i < truth.length; i++) {
+      sum += outputs[i]! * (1 / (1 + Math.exp(-beta * outputs[i]!)) - truth[i]!);
+    }
+    return sum;
+  };
+}
+
+function softmaxSlope(outputs: ArrayLike<number>, truth: ArrayLike<number>, classes: number) {
+  return (beta: number) => {
+    let sum = 0;
+    for (let i = 0; i < truth.length; i++) {
+      let most = Number.NEGATIVE_INFINITY;
+      for (let c = 0; c < classes; c++) most = Math.max(most, outputs[i * classes + c]!);
+      let [weights, mean] = [0, 0];
+      for (let c = 0; c < classes; c++) {
+        const weight = Math.exp(beta * (outputs[i * classes + c]! - most));
+        weights += weight;
+        mean += weight * outputs[i * classes + c]!;
+      }
+      sum += mean / weights - outputs[i * classes + truth[i]!]!;
+    }
+    return sum;
+  };
 }
 
 /**

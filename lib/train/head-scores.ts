@@ -1,12 +1,18 @@
 /** What a head forecasts for some films, in the units that it is judged in, and how well. */
-import { binaryFeedback, regressionFeedback } from '../feedback.js';
-import type { BinaryHead, BundleHead, RegressionHead } from '../fusion/manifest.js';
-import { classificationMetrics, pearson, probabilityMetrics, regressionErrors, spearman } from './metrics.js';
+import { binaryFeedback, multiclassFeedback, regressionFeedback } from '../feedback.js';
+import type { BinaryHead, BundleHead, MulticlassHead, RegressionHead } from '../fusion/manifest.js';
+import {
+  classificationMetrics,
+  expectedCalibrationError,
+  pearson,
+  probabilityMetrics,
+  regressionErrors,
+  spearman,
+} from './metrics.js';
 import type { RawPredictions } from './table.js';
 
-export type JudgedHead = RegressionHead | BinaryHead;
-export const isJudged = (head: BundleHead): head is JudgedHead =>
-  head.task === 'regression' || head.task === 'binary';
+export type JudgedHead = RegressionHead | BinaryHead | MulticlassHead;
+export const isJudged = (head: BundleHead): head is JudgedHead => head.task !== 'auxiliary';
 
 /** By name; null where a measure is not defined on these films. */
 export type Scores = Record<string, number | null>;
@@ -15,9 +21,9 @@ export type Scores = Record<string, number | null>;
 export interface Forecasts {
   /** Of the table. */
   films: Int32Array;
-  /** Model values (of a log10 head the logarithm), or 0/1. */
+  /** Model values (of a log10 head the logarithm), 0/1, or class numbers. */
   truth: Float64Array;
-  /** Model values, or probabilities. */
+  /** Model values, or probabilities: of several classes (films, classes). */
   value: Float64Array;
   /** Ends of the intervals, of regression. */
   low?: Float64Array;
@@ -42,13 +48,23 @@ export function forecastsOf(
   const result: Forecasts = {
     films,
     truth: Float64Array.from(films, (film) => truth[film]!),
-    value: new Float64Array(known.length),
+    value: new Float64Array(known.length * widthOf(head)),
   };
   const output = heads[head.name]!;
   const names = (row: number) => modalities.filter((_, m) => present[row * modalities.length + m]);
   if (head.task === 'binary') {
     known.forEach((row, i) => {
       result.value[i] = binaryFeedback(head, output[row]!, names(row)).probability;
+    });
+    return result;
+  }
+  if (head.task === 'multiclass') {
+    const { length } = head.classes;
+    known.forEach((row, i) => {
+      const { probabilities } = multiclassFeedback(head, (c) => output[row * length + c]!, names(row));
+      head.classes.forEach((name, c) => {
+        result.value[i * length + c] = probabilities[name]!;
+      });
     });
     return result;
   }
@@ -64,20 +80,34 @@ export function forecastsOf(
   return { ...result, low, high };
 }
 
+/** Values a film: 1, or the number of classes. */
+export const widthOf = (head: Judged): number => (head.task === 'multiclass' ? head.classes.length : 1);
+
+/** What scoring needs of a head. */
+export type Judged =
+  | Pick<RegressionHead, 'task'>
+  | Pick<BinaryHead, 'task' | 'threshold'>
+  | Pick<MulticlassHead, 'task' | 'classes'>;
+
 /** Some of the films, repetitions allowed. @param at  places in the forecasts */
 export function chosen(forecasts: Forecasts, at: ArrayLike<number>): Forecasts {
   const pick = (values: Float64Array) => Float64Array.from(at, (i) => values[i]!);
+  const width = forecasts.value.length / forecasts.films.length;
+  const value = new Float64Array(at.length * width);
+  for (let i = 0; i < value.length; i++) {
+    value[i] = forecasts.value[at[Math.floor(i / width)]! * width + (i % width)]!;
+  }
   return {
     films: Int32Array.from(at, (i) => forecasts.films[i]!),
     truth: pick(forecasts.truth),
-    value: pick(forecasts.value),
+    value: width === 1 ? pick(forecasts.value) : value,
     ...(forecasts.low && { low: pick(forecasts.low) }),
     ...(forecasts.high && { high: pick(forecasts.high) }),
   };
 }
 
 /** The measure by which forecasts of a head are compared first, and whether more of it is better. */
-export function mainScore(head: Pick<JudgedHead, 'task'>): { name: string; higherIsBetter: boolean } {
+export function mainScore(head: Judged): { name: string; higherIsBetter: boolean } {
   return head.task === 'regression'
     ? { name: 'rmse', higherIsBetter: false }
     : { name: 'accuracy', higherIsBetter: true };
@@ -89,14 +119,10 @@ export function isHigherBetter(score: string): boolean | undefined {
   return ['bias', 'coverage', 'meanWidth'].includes(score) ? undefined : true;
 }
 
-/** @param threshold  of a binary head; default 0.5 */
-export function scoresOf(
-  head: Pick<JudgedHead, 'task'> & { threshold?: number },
-  forecasts: Forecasts,
-): Scores {
-  return head.task === 'regression'
-    ? regressionScores(forecasts)
-    : binaryScores(forecasts, head.threshold ?? 0.5);
+export function scoresOf(head: Judged, forecasts: Forecasts): Scores {
+  if (head.task === 'regression') return regressionScores(forecasts);
+  if (head.task === 'binary') return binaryScores(forecasts, head.threshold);
+  return multiclassScores(forecasts, head.classes.length);
 }
 
 function regressionScores({ truth, value, low, high }: Forecasts): Scores {
@@ -138,6 +164,42 @@ function binaryScores({ truth, value }: Forecasts, threshold: number): Scores {
     ece,
     bias: bias(truth, value),
   };
+}
+
+function multiclassScores({ truth, value }: Forecasts, classes: number): Scores {
+  const n = truth.length;
+  const said = Float64Array.from(truth, (_, i) => likeliest(value, i, classes));
+  const sure = said.map((c, i) => value[i * classes + c]!);
+  const right = said.map((c, i) => (c === truth[i] ? 1 : 0));
+  const labels = Array.from({ length: classes }, (_, c) => c);
+  const { accuracy, macroPrecision, macroRecall, macroF1, weightedF1 } = classificationMetrics(
+    truth,
+    said,
+    labels,
+  );
+  let log = 0;
+  for (let i = 0; i < n; i++) log -= Math.log(Math.max(1e-7, value[i * classes + truth[i]!]!));
+  // of the class that was said: how sure, and how often right
+  const ece = expectedCalibrationError(right, sure);
+  return {
+    accuracy,
+    macroF1,
+    macroPrecision,
+    macroRecall,
+    weightedF1,
+    logLoss: log / n,
+    ece,
+    bias: bias(right, sure),
+  };
+}
+
+/** The class of the largest probability of film `i`, of equal ones the first. */
+export function likeliest(probabilities: Float64Array, i: number, classes: number): number {
+  let best = 0;
+  for (let c = 1; c < classes; c++) {
+    if (probabilities[i * classes + c]! > probabilities[i * classes + best]!) best = c;
+  }
+  return best;
 }
 
 /** Mean of forecast - truth. */

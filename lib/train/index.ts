@@ -59,3 +59,5 @@ export {
 export { meanReciprocalRank, type RankingMetrics, rankingMetrics } from './ranking-metrics.js';
 export { type RunsTables, type TableModel, tableModel } from './table-model.js';
 export { openDataset, type OpenDatasetOptions } from './data/open.js';
+export { type Baseline, type BaselineOptions, fitBaselines } from './baselines.js';
+export { type BootstrapIntervals, type BootstrapOptions, bootstrap } from './bootstrap.js';

@@ -63,7 +63,7 @@ const dot = (a: Float64Array, b: Float64Array) => {
   return sum;
 };
 
-const NEWTON_STEPS = { ridge: 1, logistic: 12 };
+const NEWTON_STEPS = { ridge: 1, logistic: 20 };
 const MOST_PRODUCTS = 150;
 
 /**
@@ -95,31 +95,42 @@ export async function fitLinear(
     weight: parameters.slice(0, features),
     intercept: parameters[features]!,
   });
+  const lossOf = (outputs: Float64Array) => {
+    let sum = (penalty / 2) * (dot(parameters, parameters) - parameters[features]! ** 2);
+    for (let i = 0; i < films; i++) {
+      // log(1 + e^z) - y z, without overflow
+      const z = outputs[i]!;
+      if (counts[i]) sum += counts[i]! * (Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - y[i]! * z);
+    }
+    return sum;
+  };
+  let outputs = await linearOutputs(x.rows, model(), exec);
   for (let step = 0; step < NEWTON_STEPS[kind]; step++) {
     throwIfCancelled(exec.signal);
-    const outputs = await linearOutputs(x.rows, model(), exec);
     const slope = new Float64Array(films);
     const curvature = new Float64Array(films);
     for (let i = 0; i < films; i++) {
-      if (kind === 'ridge') {
-        slope[i] = counts[i]! * (outputs[i]! - y[i]!);
-        curvature[i] = counts[i]!;
-      } else {
-        const p = 1 / (1 + Math.exp(-outputs[i]!));
-        slope[i] = counts[i]! * (p - y[i]!);
-        // never quite flat: a film that is far on its right side must not make the system singular
-        curvature[i] = counts[i]! * Math.max(p * (1 - p), 1e-4);
-      }
-      if (counts[i] === 0) slope[i] = 0;
+      if (counts[i] === 0) continue;
+      const p = kind === 'ridge' ? outputs[i]! : 1 / (1 + Math.exp(-outputs[i]!));
+      slope[i] = counts[i]! * (p - y[i]!);
+      // never quite flat: a film that is far on its right side must not make the system singular
+      curvature[i] = counts[i]! * (kind === 'ridge' ? 1 : Math.max(p * (1 - p), 1e-4));
     }
     const gradient = new Float64Array(features + 1);
     gradient.set(await transposed(x, slope, exec));
     for (let j = 0; j < features; j++) gradient[j]! += penalty * parameters[j]!;
     gradient[features] = slope.reduce((a, b) => a + b, 0);
-    const size = Math.sqrt(dot(gradient, gradient));
-    if (size <= 1e-5 * total) break;
+    if (Math.sqrt(dot(gradient, gradient)) <= 1e-5 * total) break;
     const direction = await conjugateGradients(x, gradient, curvature, penalty, exec);
+    const before = kind === 'ridge' ? 0 : lossOf(outputs);
     for (let j = 0; j <= features; j++) parameters[j]! -= direction[j]!;
+    if (kind === 'ridge') break;
+    // a Newton step from afar may lead further away: half of it, then, or less
+    for (let length = 1; length > 1e-3; length /= 2) {
+      outputs = await linearOutputs(x.rows, model(), exec);
+      if (lossOf(outputs) <= before) break;
+      for (let j = 0; j <= features; j++) parameters[j]! += (length / 2) * direction[j]!;
+    }
   }
   return model();
 }

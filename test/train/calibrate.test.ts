@@ -50,6 +50,34 @@ test('the temperature is found that the outputs were heated by', (t) => {
   t.true(Number.isFinite(fitTemperature([1, 2], [1, 1])) && Number.isFinite(fitTemperature([1, 2], [0, 0])));
 });
 
+test('the temperature of a softmax is found too, and is that of the sigmoid for two classes', (t) => {
+  const random = randomOf(6);
+  const films = 8000;
+  const logits = Float64Array.from({ length: films * 4 }, () => random.normal() * 1.5);
+  const truth = Array.from({ length: films }, (_, i) => {
+    const shares = Array.from(logits.subarray(i * 4, i * 4 + 4), Math.exp);
+    let left = random.next() * shares.reduce((a, b) => a + b, 0);
+    return shares.findIndex((share) => {
+      left -= share;
+      return left < 0;
+    });
+  });
+  const found = fitTemperature(
+    logits.map((x) => 2.5 * x),
+    truth,
+    4,
+  );
+  t.true(Math.abs(found / 2.5 - 1) < 0.05, `${found}`);
+  const one = Array.from(logits.subarray(0, 500));
+  const yes = one.map((x) => (random.next() < sigmoid(x) ? 1 : 0));
+  const two = fitTemperature(
+    one.flatMap((x) => [0, x]),
+    yes,
+    2,
+  );
+  t.true(Math.abs(two / fitTemperature(one, yes) - 1) < 1e-9);
+});
+
 test('isotonic: pools as done by hand, ties together, points that rise', (t) => {
   // outputs 1 2 2 3 4 5, truths 0 1 0 0 1 1: {1} 0 | {2,2,3} 1/3 | {4,5} 1
   const curve = fitIsotonic([4, 2, 1, 2, 3, 5], [1, 1, 0, 0, 0, 1]);
@@ -217,7 +245,7 @@ test('too few films, a target that is not there, a class that is none, a level t
   const wrong = { ...table.targets, good: table.targets.rating! };
   await t.throwsAsync(calibrate(model, { ...table, targets: wrong }, rowsOf(0, 100), HEADS), {
     code: 'ERR_DATA_COLUMN',
-    message: /0, 1 or NaN/,
+    message: /a class number from 0 to 1, or NaN/,
   });
   await t.throwsAsync(calibrate(model, table, rowsOf(0, 100), HEADS, { level: 1 }), {
     code: 'ERR_TRAIN_CONFIG',
@@ -229,6 +257,40 @@ test('too few films, a target that is not there, a class that is none, a level t
   });
   await t.throwsAsync(calibrate(model, table, rowsOf(0, 100), HEADS, { signal: AbortSignal.abort() }), {
     code: 'ERR_CANCELLED',
+  });
+});
+
+test('one figure for all sets, heads of several classes, and probabilities left as they are', async (t) => {
+  const { table, model } = world(600, 4);
+  const mood: UncalibratedHead = { name: 'mood', task: 'multiclass', classes: ['low', 'high'] };
+  const twoOutputs: TableModel = {
+    ...model,
+    async predict(rows, mask) {
+      const { heads } = await model.predict(rows, mask);
+      return {
+        rows,
+        heads: {
+          ...heads,
+          mood: new Float32Array(rows.length * 2).map((_, i) => (i % 2 ? heads.good![i >> 1]! : 0)),
+        },
+      };
+    },
+  };
+  const both = { ...table, targets: { ...table.targets, mood: table.targets.good! } };
+  const [, , , good, several] = await calibrate(twoOutputs, both, rowsOf(0, 600), [...HEADS, mood], {
+    byPresence: false,
+  });
+  t.deepEqual(Object.keys((good as BinaryHead).temperatures), ['*']);
+  t.true(
+    Math.abs((several as BinaryHead).temperatures['*']! / (good as BinaryHead).temperatures['*']! - 1) < 1e-6,
+  );
+  const plain = await calibrate(model, table, rowsOf(0, 600), HEADS, { probabilities: 'none' });
+  t.deepEqual((plain[3] as BinaryHead).temperatures, { '*': 1 });
+  t.is((plain[3] as BinaryHead).calibratedOn, 'not calibrated');
+  const wrong = { ...both.targets, mood: table.targets.good!.map((x) => x * 2) };
+  await t.throwsAsync(calibrate(twoOutputs, { ...table, targets: wrong }, rowsOf(0, 600), [mood]), {
+    code: 'ERR_DATA_COLUMN',
+    message: /class number from 0 to 1/,
   });
 });
 

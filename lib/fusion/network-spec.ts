@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { BundleError, describeValue } from '../errors.js';
 import { nearestName } from '../nearest.js';
 import { ACTIVATIONS } from '../ops/activation.js';
+import { checkKernelFusion, kernelFusion } from './kernel-spec.js';
 
 const width = z.int().min(1).max(65_536);
 const activation = z.enum(ACTIVATIONS);
@@ -45,6 +46,7 @@ const fusion = z.discriminatedUnion('kind', [
     /** Width k of the 'tanh' form; default the projections' width. */
     attentionDim: width.optional(),
   }),
+  kernelFusion,
 ]);
 
 export const fusionNetworkSchema = z.strictObject({
@@ -108,6 +110,7 @@ export function parseFusionNetworkSpec(value: unknown, file?: string): FusionNet
   if (spec.fusion.kind === 'attention' && spec.fusion.form === 'feature' && spec.fusion.attentionDim) {
     fail('fusion.attentionDim', "no attentionDim with the form 'feature'", String(spec.fusion.attentionDim));
   }
+  if (spec.fusion.kind === 'kernel') checkKernelFusion(spec.fusion, spec.modalities, spec.trunk, fail);
   for (const [i, { sequence }] of spec.modalities.entries()) {
     if (sequence?.pooling === 'mean' && sequence.attentionDim) {
       fail(
@@ -180,6 +183,11 @@ export function weightShapes(spec: FusionNetworkSpec): Map<string, readonly numb
       add(`${prefix}.pooling.b`, k);
       add(`${prefix}.pooling.w`, k);
     }
+    if (fusion.kind === 'kernel') {
+      add(`${prefix}.landmarks`, projection.out, dim);
+      add(`${prefix}.landmark_present`, projection.out);
+      continue;
+    }
     addLayer(`${prefix}.projection`, `${prefix}.norm`, dim, projection);
     if (fusion.kind === 'concat' || fusion.kind === 'hybrid') add(`${prefix}.absent`, projection.out);
   }
@@ -231,6 +239,9 @@ export function weightShapes(spec: FusionNetworkSpec): Map<string, readonly numb
       }
       addTrunk('', d);
       break;
+    case 'kernel':
+      addTrunk('', d);
+      break;
   }
   return shapes;
 }
@@ -265,4 +276,5 @@ const KNOWN_FIELDS = [
   ...Object.keys(modality.shape),
   ...Object.keys(layer.shape),
   ...['kind', 'form', 'attentionDim', 'rank', 'out', 'activation', 'pooling'],
+  ...['combine', 'constant', 'kernels', 'gamma', 'degree', 'weight'],
 ];

@@ -3,7 +3,9 @@ import type { NativeHandle } from '../native.js';
 import { nearestName } from '../nearest.js';
 import { ACTIVATIONS } from '../ops/activation.js';
 import { type ExecOptions, execute, executeSync } from '../ops/exec.js';
+import { KERNEL_COMBINATIONS, kernelCode, kernelNumbers } from '../ops/kernel_matrix.js';
 import { Prepared } from '../ops/prepared.js';
+import type { KernelFusion } from './kernel-spec.js';
 import {
   type FusionKind,
   type FusionNetworkSpec,
@@ -64,6 +66,7 @@ const KINDS: readonly FusionKind[] = [
   'tensor',
   'low-rank',
   'attention',
+  'kernel',
 ];
 const NOTHING = new Float32Array(0);
 
@@ -82,6 +85,7 @@ const NOTHING = new Float32Array(0);
  *                 interactions vanish and only its constant 1 remains
  *   low-rank      F = act(Σ_r rank_weights_r Π_m ([h_m;1] · factors.m_r) + fusion.bias); absent as in tensor
  *   late          y = Σ α_m y_m of a trunk and heads for each modality, α as in weighted-sum
+ *   kernel        F_j = how alike the film is to landmark j, as KernelFusion says; x in place of h_m
  *   hybrid        y = g · early + (1 - g) · late, g = sigmoid(fusion.gate), early as concat
  *
  *   then F ← act(LN(trunk.i.weight F + trunk.i.bias)) and y = heads.NAME.weight F + heads.NAME.bias.
@@ -115,6 +119,7 @@ export class FusionNetwork extends Prepared {
   ): FusionNetwork {
     const parsed = parseFusionNetworkSpec(spec);
     const arrays = [...weightShapes(parsed)].map(([name, shape]) => weightOf(weights, name, shape));
+    if (parsed.fusion.kind === 'kernel') arrays.push(kernelParameters(parsed, parsed.fusion));
     const names = parsed.modalities.map(({ name }) => name);
     const description = describe(parsed);
     const handle = executeSync(exec, (addon, code, cancel) =>
@@ -213,6 +218,7 @@ function describe(spec: FusionNetworkSpec): number[] {
     ]),
     KINDS.indexOf(spec.fusion.kind),
     ...fusionParameters(spec),
+    ...kernelCodes(spec),
     spec.trunk.length,
     ...spec.trunk.flatMap(layer),
     spec.heads.length,
@@ -230,9 +236,25 @@ function fusionParameters({ fusion, modalities }: FusionNetworkSpec): [number, n
       return fusion.form === 'feature'
         ? [0, 0, 0]
         : [1, fusion.attentionDim ?? modalities[0]!.projection.out, 0];
+    case 'kernel':
+      return [KERNEL_COMBINATIONS.indexOf(fusion.combine), 0, 0];
     default:
       return [0, 0, 0];
   }
+}
+
+/** Kind and degree of each modality's kernel. */
+function kernelCodes({ fusion, modalities }: FusionNetworkSpec): number[] {
+  if (fusion.kind !== 'kernel') return [];
+  return modalities.flatMap(({ name }) => kernelCode(fusion.kernels[name]!));
+}
+
+/** The constant, then gamma, constant and weight of each modality's kernel: what follows the weights. */
+function kernelParameters({ modalities }: FusionNetworkSpec, fusion: KernelFusion): Float32Array {
+  return Float32Array.from([
+    fusion.constant,
+    ...modalities.flatMap(({ name }) => kernelNumbers(fusion.kernels[name]!)),
+  ]);
 }
 
 interface Arranged {

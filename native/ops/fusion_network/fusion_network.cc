@@ -73,6 +73,10 @@ class Builder {
         m.attention = additive_prepare(weights, Exec());
         network_->bytes += static_cast<int64_t>(m.attention.W.bytes());
       }
+      if (n.kind == FusionKind::kKernel) {
+        landmarks_.push_back({read_.take(m.projection.out * m.dim), read_.take(m.projection.out)});
+        continue;
+      }
       fill(m.projection, m.dim);
       if (n.kind == FusionKind::kConcat || n.kind == FusionKind::kHybrid) {
         m.absent = read_.vector(m.projection.out);
@@ -101,6 +105,11 @@ class Builder {
     }
     n.kind = static_cast<FusionKind>(read_.integer(0, kFusionKindCount - 1));
     for (int64_t& parameter : parameters_) parameter = read_.integer(0, 65536);
+    for (NetworkModality& m : n.modalities) {
+      if (n.kind != FusionKind::kKernel) break;
+      m.kernel.shape.kind = static_cast<KernelKind>(read_.integer(0, kKernelKindCount - 1));
+      m.kernel.shape.degree = static_cast<int>(read_.integer(1, kMostKernelDegree));
+    }
     trunk_.resize(static_cast<size_t>(read_.integer(0, 16)));
     for (NetworkLayer& l : trunk_) {
       l = layer();
@@ -147,8 +156,30 @@ class Builder {
         attention(d);
         n.fused = d;
         break;
+      case FusionKind::kKernel:
+        n.fused = d;
+        break;
     }
     n.stack = stack(n.fused);
+    if (n.kind == FusionKind::kKernel) kernels();
+  }
+
+  // The numbers of all kernels come last.
+  void kernels() {
+    FusionNetwork& n = *network_;
+    n.combine = static_cast<KernelCombine>(parameters_[0] != 0);
+    const float* numbers = read_.take(1 + 3 * static_cast<int64_t>(n.modalities.size()));
+    n.constant = *numbers++;
+    for (size_t i = 0; i < n.modalities.size(); ++i, numbers += 3) {
+      NetworkModality& m = n.modalities[i];
+      CINEFUSE_REQUIRE(m.projection.out == n.fused, Code::kShape, m.name.c_str(),
+                       "Expected %lld landmarks for %s, received %lld", static_cast<long long>(n.fused),
+                       m.name.c_str(), static_cast<long long>(m.projection.out));
+      const KernelShape shape{m.kernel.shape.kind, m.kernel.shape.degree, numbers[0], numbers[1], numbers[2]};
+      kernel_shape_check(shape, m.name.c_str());
+      m.kernel = kernel_prepare(shape, n.fused, m.dim, landmarks_[i].z, landmarks_[i].present, Exec());
+      n.bytes += static_cast<int64_t>(m.kernel.z.bytes());
+    }
   }
 
   void attention(int64_t d) {
@@ -257,7 +288,12 @@ class Builder {
     return s;
   }
 
+  struct Landmarks {
+    const float *z, *present;
+  };
+
   Reader read_;
+  std::vector<Landmarks> landmarks_;
   std::shared_ptr<FusionNetwork> network_;
   int64_t parameters_[3] = {};
   std::vector<NetworkLayer> trunk_;

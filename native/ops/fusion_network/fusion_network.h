@@ -12,6 +12,7 @@
 //   tensor        F = act(tensor_fusion), low-rank  F = act(low_rank_fusion); absent: h_m = 0 beside the
 //   constant 1 late          y = sum a_m heads_m(trunk_m(h_m)), a as in weighted-sum hybrid        y = g
 //   early + (1 - g) late, g = sigmoid(gate), early as concat
+//   kernel        F = kernel_matrix between the x and the landmarks, in place of h_m
 // Then trunk layers F = act(LN(W F + b)) and heads y = W F + b, all heads beside each other.
 // Source: Zadeh et al. 2017 (tensor), Liu et al. 2018 (low-rank); the rest is described whole here.
 #pragma once
@@ -23,6 +24,7 @@
 #include "../../core/device.h"
 #include "../../core/gemm/gemm.h"
 #include "../activation/activation.h"
+#include "../kernel_matrix/kernel_matrix.h"
 #include "../low_rank_fusion/low_rank_fusion.h"
 #include "../modality_attention/modality_attention.h"
 #include "../sequence_attention/sequence_attention.h"
@@ -31,8 +33,17 @@
 namespace cinefuse {
 
 enum class Pooling : int { kNone = 0, kMean = 1, kAttention = 2 };
-enum class FusionKind : int { kConcat = 0, kWeightedSum, kLate, kHybrid, kTensor, kLowRank, kAttention };
-constexpr int kFusionKindCount = 7;
+enum class FusionKind : int {
+  kConcat = 0,
+  kWeightedSum,
+  kLate,
+  kHybrid,
+  kTensor,
+  kLowRank,
+  kAttention,
+  kKernel
+};
+constexpr int kFusionKindCount = 8;
 constexpr int64_t kMaxNetworkModalities = 32;
 constexpr float kNetworkSlope = 0.01f;  // of leaky_relu
 
@@ -58,6 +69,7 @@ struct NetworkModality {
   AdditiveAttention attention;  // over time, where that is the pooling
   NetworkLayer projection;
   std::vector<float> absent;
+  KernelLandmarks kernel;
   NetworkStack late;
 };
 
@@ -71,6 +83,8 @@ struct FusionNetwork {
   NetworkStack stack;   // the trunk and heads behind F; empty for late
   std::vector<float> logits;
   float gate = 0.f;
+  KernelCombine combine = KernelCombine::kSum;  // of kernels
+  float constant = 1.f;                         // of their product
   TensorFusion tensor;
   LowRankFusion low_rank;
   ModalityAttention attention;

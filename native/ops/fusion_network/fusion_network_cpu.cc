@@ -55,7 +55,8 @@ size_t cut(const FusionNetwork& n, const FusionNetworkParams& p, int64_t rows, f
   }
   b.x = take(rows * dim);
   b.z = take(rows * out);
-  b.h = take(n.kind == FusionKind::kLate ? 0 : rows * n.columns);
+  const bool kept = n.kind != FusionKind::kLate && n.kind != FusionKind::kKernel;
+  b.h = take(kept ? rows * n.columns : 0);
   b.steps = take(steps);
   b.scores = take(longest);
   b.pooling = take(hidden);
@@ -90,11 +91,18 @@ class Task {
     float* const heads = p_.heads + first_ * n_.outputs;
     const bool late = n_.kind == FusionKind::kLate || n_.kind == FusionKind::kHybrid;
     if (late) zero(heads, rows_ * n_.outputs);
+    if (n_.kind == FusionKind::kKernel) {
+      std::fill_n(b_.fused, rows_ * n_.fused, n_.combine == KernelCombine::kSum ? 0.f : 1.f);
+    }
     weigh();
     for (int64_t i = 0; i < count; ++i) {
       exec_.check_cancelled();
       const NetworkModality& m = n_.modalities[static_cast<size_t>(i)];
       const int64_t present = gather(m, i);
+      if (n_.kind == FusionKind::kKernel) {
+        compare(m, i, present);
+        continue;
+      }
       apply(m.projection, present, b_.x, m.dim, b_.z);
       if (late) add_late(m, i, present, heads);
       if (n_.kind != FusionKind::kLate) scatter(m, i);
@@ -105,6 +113,9 @@ class Task {
         apply(n_.stack, rows_, b_.h, n_.fused, heads);
         break;
       case FusionKind::kLate:
+        break;
+      case FusionKind::kKernel:
+        apply(n_.stack, rows_, b_.fused, n_.fused, heads);
         break;
       case FusionKind::kHybrid:
         apply(n_.stack, rows_, b_.h, n_.fused, b_.y);
@@ -238,6 +249,18 @@ class Task {
       if (!present(r)[i]) continue;
       simd_.axpy(n_.outputs, (1.f - n_.gate) * b_.weights[r * count() + i], y, heads + r * n_.outputs);
       y += n_.outputs;
+    }
+  }
+
+  // F <- what modality i says of how alike the rows are to the landmarks
+  void compare(const NetworkModality& m, int64_t i, int64_t rows) {
+    if (rows) kernel_rows(m.kernel, rows, {b_.x, m.dim}, b_.z, exec_);
+    const float* k = b_.z;
+    for (int64_t r = 0; r < rows_; ++r) {
+      const bool has = present(r)[i] != 0;
+      kernel_combine(n_.combine, n_.constant, n_.fused, has ? k : nullptr, b_.fused + r * n_.fused,
+                     exec_.isa);
+      if (has) k += n_.fused;
     }
   }
 

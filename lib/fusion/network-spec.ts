@@ -33,7 +33,8 @@ const modality = z.strictObject({
   projection: layer,
 });
 
-const fusion = z.discriminatedUnion('kind', [
+/** Of networks that are trained by steps. */
+export const steppedFusions = [
   z.strictObject({ kind: z.literal('concat') }),
   z.strictObject({ kind: z.literal('weighted-sum') }),
   z.strictObject({ kind: z.literal('late') }),
@@ -46,8 +47,8 @@ const fusion = z.discriminatedUnion('kind', [
     /** Width k of the 'tanh' form; default the projections' width. */
     attentionDim: width.optional(),
   }),
-  kernelFusion,
-]);
+] as const;
+const fusion = z.discriminatedUnion('kind', [...steppedFusions, kernelFusion]);
 
 export const fusionNetworkSchema = z.strictObject({
   modalities: z.array(modality).min(1).max(32),

@@ -1,9 +1,10 @@
 /** The schema of fuse.json and the types that come of it. */
 import { z } from 'zod';
 import { INPUT_NAMES } from '../fusion/manifest.js';
-import { fusionNetworkSchema, type FusionNetworkSpec } from '../fusion/network-spec.js';
+import { type FusionNetworkSpec, steppedFusions } from '../fusion/network-spec.js';
 import { ACTIVATIONS } from '../ops/activation.js';
 import { DEFAULT_FRACTIONS, datasetSchema, splitSchema } from './data/config.js';
+import { kernelSection } from './kernel-schema.js';
 
 const name = z
   .string()
@@ -195,7 +196,7 @@ const networkModality = z.strictObject({
     ),
 });
 const networkSection = z.strictObject({
-  fusion: fusionNetworkSchema.shape.fusion.default({ kind: 'concat' }),
+  fusion: z.discriminatedUnion('kind', [...steppedFusions, kernelSection]).default({ kind: 'concat' }),
   projection: layer.default({ out: 64, activation: 'silu', layerNorm: false }).describe('Of every modality.'),
   modalities: z.record(name, networkModality).default({}).describe('What single modalities have otherwise.'),
   trunk: z.array(layer).max(16).default([]),

@@ -343,6 +343,20 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
+  modalityAttentionBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    tanh: boolean,
+    features: number,
+    modalities: number,
+    batch: number,
+    W: Float32Array,
+    b: Float32Array,
+    w: Float32Array | undefined,
+    h: Float32Array,
+    mask: Uint8Array | undefined,
+    dc: Float32Array,
+  ): NativeResult<[dh: Float32Array, dW: Float32Array, db: Float32Array, dw: Float32Array]>;
   modalityAttentionPrepare(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -364,6 +378,20 @@ export interface NativeAddon {
     outAlpha: Float32Array | undefined,
   ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
 
+  temporalAttentionBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    batch: number,
+    steps: number,
+    keyDim: number,
+    valueDim: number,
+    scale: number,
+    query: Float32Array,
+    keys: Float32Array,
+    values: Float32Array,
+    lengths: Int32Array | undefined,
+    dc: Float32Array,
+  ): NativeResult<[dquery: Float32Array, dkeys: Float32Array, dvalues: Float32Array]>;
   temporalAttention(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -379,6 +407,19 @@ export interface NativeAddon {
     outC: Float32Array | undefined,
     outAlpha: Float32Array | undefined,
   ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
+  additiveAttentionBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    batch: number,
+    steps: number,
+    dim: number,
+    W: Float32Array,
+    b: Float32Array,
+    w: Float32Array,
+    x: Float32Array,
+    lengths: Int32Array | undefined,
+    dc: Float32Array,
+  ): NativeResult<[dx: Float32Array, dW: Float32Array, db: Float32Array, dw: Float32Array]>;
   additiveAttentionPrepare(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -398,6 +439,19 @@ export interface NativeAddon {
     outC: Float32Array | undefined,
     outAlpha: Float32Array | undefined,
   ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
+  spatialAttentionBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    batch: number,
+    channels: number,
+    positions: number,
+    queryPerRow: boolean,
+    scale: number,
+    bias: number,
+    x: Float32Array,
+    query: Float32Array,
+    dc: Float32Array,
+  ): NativeResult<[dx: Float32Array, dquery: Float32Array, dbias: Float32Array]>;
   spatialAttention(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -412,6 +466,22 @@ export interface NativeAddon {
     outC: Float32Array | undefined,
     outAlpha: Float32Array | undefined,
   ): NativeResult<[c: Float32Array, alpha: Float32Array]>;
+  crossAttentionBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    width: number,
+    contextWidth: number,
+    heads: number,
+    ff: number,
+    weights: readonly Float32Array[],
+    batch: number,
+    queries: number,
+    keys: number,
+    x: Float32Array,
+    context: Float32Array,
+    present: Uint8Array | undefined,
+    dy: Float32Array,
+  ): NativeResult<Float32Array[]>;
   crossAttentionPrepare(
     exec: NativeExec,
     cancel: NativeCancel,

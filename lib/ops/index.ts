@@ -81,6 +81,17 @@ export {
   type ModalityAttentionInput,
   type ModalityAttentionLayer,
 } from './modality_attention.js';
+export { type ModalityAttentionGradients, modalityAttentionBackward } from './modality_attention_backward.js';
+export {
+  type AdditiveAttentionGradients,
+  additiveAttentionBackward,
+  type CrossAttentionGradients,
+  crossAttentionBackward,
+  type SpatialAttentionGradients,
+  spatialAttentionBackward,
+  type TemporalAttentionGradients,
+  temporalAttentionBackward,
+} from './sequence_attention_backward.js';
 export {
   AdditiveAttention,
   type AdditiveAttentionInput,

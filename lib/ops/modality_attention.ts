@@ -73,13 +73,7 @@ export class ModalityAttention extends Prepared {
    */
   static async create(layer: ModalityAttentionLayer, options?: ExecOptions): Promise<ModalityAttention> {
     const { form, features, W, b } = layer;
-    if (form !== 'feature' && form !== 'tanh') {
-      throw new InputError('ERR_INPUT_VALUE', {
-        field: 'form',
-        expected: "'feature' or 'tanh'",
-        got: describeValue(form),
-      });
-    }
+    checkForm(form);
     const w = form === 'tanh' ? layer.w : undefined;
     const handle = await execute(options, (addon, exec, cancel) =>
       addon.modalityAttentionPrepare(exec, cancel, form === 'tanh', features, W, b, w),
@@ -104,4 +98,14 @@ export class ModalityAttention extends Prepared {
     );
     return { c, alpha };
   }
+}
+
+/** @internal */
+export function checkForm(form: 'feature' | 'tanh'): void {
+  if (form === 'feature' || form === 'tanh') return;
+  throw new InputError('ERR_INPUT_VALUE', {
+    field: 'form',
+    expected: "'feature' or 'tanh'",
+    got: describeValue(form),
+  });
 }

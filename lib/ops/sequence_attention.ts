@@ -269,13 +269,8 @@ export class CrossAttention extends Prepared {
    * @throws BackendError ERR_MEMORY
    */
   static async create(layer: CrossAttentionLayer, options?: ExecOptions): Promise<CrossAttention> {
-    const { width, contextWidth, heads, Wq, bq, Wk, bk, Wv, bv, Wo, bo, block } = layer;
-    const weights = [Wq, bq, Wk, bk, Wv, bv, Wo, bo];
-    if (block) {
-      const { norm1, W1, b1, W2, b2, norm2 } = block;
-      weights.push(norm1.weight, norm1.bias, W1, b1, W2, b2, norm2.weight, norm2.bias);
-    }
-    const ff = block ? block.b1.length : 0;
+    const { width, contextWidth, heads } = layer;
+    const { weights, ff } = crossWeights(layer);
     const handle = await execute(options, (addon, exec, cancel) =>
       addon.crossAttentionPrepare(exec, cancel, width, contextWidth, heads, ff, weights),
     );
@@ -313,7 +308,17 @@ export class CrossAttention extends Prepared {
   }
 }
 
-/** A copy: the addon checks lengths before it starts, and what it indexes with must not change after that. */
-function ownLengths(lengths: Int32Array | undefined): Int32Array | undefined {
+/** @internal The arrays of a layer in the order in which the addon takes them, and the width of its block, 0 for none. */
+export function crossWeights(layer: CrossAttentionLayer): { weights: Float32Array[]; ff: number } {
+  const { Wq, bq, Wk, bk, Wv, bv, Wo, bo, block } = layer;
+  const weights = [Wq, bq, Wk, bk, Wv, bv, Wo, bo];
+  if (!block) return { weights, ff: 0 };
+  const { norm1, W1, b1, W2, b2, norm2 } = block;
+  weights.push(norm1.weight, norm1.bias, W1, b1, W2, b2, norm2.weight, norm2.bias);
+  return { weights, ff: b1.length };
+}
+
+/** @internal A copy: the addon checks lengths before it starts, and what it indexes with must not change after that. */
+export function ownLengths(lengths: Int32Array | undefined): Int32Array | undefined {
   return lengths instanceof Int32Array ? lengths.slice() : lengths;
 }

@@ -8,11 +8,13 @@
 namespace cinefuse {
 
 Napi::Value activation_node(const Napi::CallbackInfo& info);
+Napi::Value additive_attention_backward_node(const Napi::CallbackInfo& info);
 Napi::Value additive_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value additive_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value cholesky_factor_node(const Napi::CallbackInfo& info);
 Napi::Value cholesky_solve_node(const Napi::CallbackInfo& info);
 Napi::Value create_fusion_network_node(const Napi::CallbackInfo& info);
+Napi::Value cross_attention_backward_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value device_memory_node(const Napi::CallbackInfo& info);
@@ -33,6 +35,7 @@ Napi::Value mel_filterbank_node(const Napi::CallbackInfo& info);
 Napi::Value mel_frames_node(const Napi::CallbackInfo& info);
 Napi::Value mel_node(const Napi::CallbackInfo& info);
 Napi::Value mel_plan_node(const Napi::CallbackInfo& info);
+Napi::Value modality_attention_backward_node(const Napi::CallbackInfo& info);
 Napi::Value modality_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value modality_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value open_device_library_node(const Napi::CallbackInfo& info);
@@ -42,7 +45,9 @@ Napi::Value product_node(const Napi::CallbackInfo& info);
 Napi::Value product_transposed_node(const Napi::CallbackInfo& info);
 Napi::Value reset_device_node(const Napi::CallbackInfo& info);
 Napi::Value spatial_attention_node(const Napi::CallbackInfo& info);
+Napi::Value spatial_attention_backward_node(const Napi::CallbackInfo& info);
 Napi::Value temporal_attention_node(const Napi::CallbackInfo& info);
+Napi::Value temporal_attention_backward_node(const Napi::CallbackInfo& info);
 Napi::Value tensor_fusion_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value tensor_fusion_run_node(const Napi::CallbackInfo& info);
 Napi::Value trim_device_node(const Napi::CallbackInfo& info);
@@ -91,12 +96,16 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("info", guarded<info_node>(env, "info"));
   exports.Set("releaseHandle", guarded<release_handle>(env, "releaseHandle"));
   exports.Set("activation", guarded<activation_node>(env, "activation"));
+  exports.Set("additiveAttentionBackward",
+              guarded<additive_attention_backward_node>(env, "additiveAttentionBackward"));
   exports.Set("additiveAttentionPrepare",
               guarded<additive_attention_prepare_node>(env, "additiveAttentionPrepare"));
   exports.Set("additiveAttentionRun", guarded<additive_attention_run_node>(env, "additiveAttentionRun"));
   exports.Set("choleskyFactor", guarded<cholesky_factor_node>(env, "choleskyFactor"));
   exports.Set("choleskySolve", guarded<cholesky_solve_node>(env, "choleskySolve"));
   exports.Set("createFusionNetwork", guarded<create_fusion_network_node>(env, "createFusionNetwork"));
+  exports.Set("crossAttentionBackward",
+              guarded<cross_attention_backward_node>(env, "crossAttentionBackward"));
   exports.Set("crossAttentionPrepare", guarded<cross_attention_prepare_node>(env, "crossAttentionPrepare"));
   exports.Set("crossAttentionRun", guarded<cross_attention_run_node>(env, "crossAttentionRun"));
   exports.Set("deviceMemory", guarded<device_memory_node>(env, "deviceMemory"));
@@ -117,6 +126,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("melFilterbank", guarded<mel_filterbank_node>(env, "melFilterbank"));
   exports.Set("melFrames", guarded<mel_frames_node>(env, "melFrames"));
   exports.Set("melPlan", guarded<mel_plan_node>(env, "melPlan"));
+  exports.Set("modalityAttentionBackward",
+              guarded<modality_attention_backward_node>(env, "modalityAttentionBackward"));
   exports.Set("modalityAttentionPrepare",
               guarded<modality_attention_prepare_node>(env, "modalityAttentionPrepare"));
   exports.Set("modalityAttentionRun", guarded<modality_attention_run_node>(env, "modalityAttentionRun"));
@@ -127,7 +138,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("productTransposed", guarded<product_transposed_node>(env, "productTransposed"));
   exports.Set("resetDevice", guarded<reset_device_node>(env, "resetDevice"));
   exports.Set("spatialAttention", guarded<spatial_attention_node>(env, "spatialAttention"));
+  exports.Set("spatialAttentionBackward",
+              guarded<spatial_attention_backward_node>(env, "spatialAttentionBackward"));
   exports.Set("temporalAttention", guarded<temporal_attention_node>(env, "temporalAttention"));
+  exports.Set("temporalAttentionBackward",
+              guarded<temporal_attention_backward_node>(env, "temporalAttentionBackward"));
   exports.Set("tensorFusionPrepare", guarded<tensor_fusion_prepare_node>(env, "tensorFusionPrepare"));
   exports.Set("tensorFusionRun", guarded<tensor_fusion_run_node>(env, "tensorFusionRun"));
   exports.Set("trimDevice", guarded<trim_device_node>(env, "trimDevice"));

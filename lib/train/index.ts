@@ -61,3 +61,6 @@ export { type RunsTables, type TableModel, tableModel } from './table-model.js';
 export { openDataset, type OpenDatasetOptions } from './data/open.js';
 export { type Baseline, type BaselineOptions, fitBaselines } from './baselines.js';
 export { type BootstrapIntervals, type BootstrapOptions, bootstrap } from './bootstrap.js';
+export { EmbeddingCache, type CacheReport, type EmbeddingCacheOptions } from './embedding-cache.js';
+export { encodeDataset } from './encode.js';
+export type * from './encode-types.js';

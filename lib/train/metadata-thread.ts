@@ -1,0 +1,85 @@
+/** The thread that fits tables of people: forty fits of a few seconds each, which the main thread must not wait for. */
+import { parentPort } from 'node:worker_threads';
+import { toWireError, type WorkerReply } from '../encoders/worker-channel.js';
+import { fitMetadata, type MetadataFitOptions, type MetadataRow, fitPeople } from '../metadata/fit.js';
+import { MetadataEncoder } from '../metadata/metadata-encoder.js';
+import type { MetadataFields, MetadataSpec } from '../metadata/spec.js';
+import type { TrainingRow } from './metadata-modality.js';
+import { randomOf, seedOf } from './random.js';
+
+export interface SpecRequest {
+  kind: 'spec';
+  fit: MetadataFitOptions;
+  facts: (MetadataFields | undefined)[];
+  rows: TrainingRow[];
+}
+
+export interface SpecReply {
+  spec: MetadataSpec;
+  dim: number;
+  /** (films, dim): as serving encodes them. */
+  full: Float32Array;
+}
+
+/** After a SpecRequest, of the same films. */
+export interface FoldingRequest {
+  kind: 'folding';
+  seed: number;
+  folding: number;
+  folds: number;
+  /** By field: the chance that it is hidden from a film. */
+  hidden: Readonly<Record<string, number>>;
+}
+
+export interface FoldingReply {
+  /** (training films, dim) */
+  held: Float32Array;
+}
+
+let fitted: { spec: MetadataSpec; fit: MetadataFitOptions; rows: MetadataRow[] } | undefined;
+
+function fitSpec({ fit, facts, rows }: SpecRequest): SpecReply {
+  const training = rows.map(({ row, rating, logRevenue }): MetadataRow => {
+    return { fields: facts[row]!, rating, logRevenue };
+  });
+  const spec = fitMetadata(training, fit);
+  fitted = { spec, fit, rows: training };
+  const encoder = new MetadataEncoder(spec);
+  const full = new Float32Array(facts.length * encoder.dim);
+  facts.forEach((fields, row) => {
+    if (fields) full.set(encoder.encode(fields).data, row * encoder.dim);
+  });
+  return { spec, dim: encoder.dim, full };
+}
+
+function fitFolding({ seed, folding, folds, hidden }: FoldingRequest): FoldingReply {
+  const { spec, fit, rows } = fitted!;
+  const random = randomOf(seedOf(seed, 'metadata', folding));
+  // Folds as even as can be: with few films a random number each might leave one empty or alone.
+  const fold = random.shuffle(Int32Array.from(rows, (_, i) => i % folds));
+  const told = rows.map(({ fields }) => {
+    const kept = Object.entries(fields).filter(([name]) => random.next() >= (hidden[name] ?? 0));
+    return Object.fromEntries(kept) as MetadataFields;
+  });
+  const { dim } = new MetadataEncoder(spec);
+  const held = new Float32Array(rows.length * dim);
+  for (let k = 0; k < folds; k++) {
+    const others = rows.filter((_, i) => fold[i] !== k);
+    const encoder = new MetadataEncoder({ ...spec, people: fitPeople(others, spec, fit) });
+    rows.forEach((_, i) => {
+      if (fold[i] === k) held.set(encoder.encode(told[i]!).data, i * dim);
+    });
+  }
+  return { held };
+}
+
+parentPort!.on('message', (request: { id: number } & (SpecRequest | FoldingRequest)) => {
+  const { id } = request;
+  try {
+    const value = request.kind === 'spec' ? fitSpec(request) : fitFolding(request);
+    const vectors = 'full' in value ? value.full : value.held;
+    parentPort!.postMessage({ id, value } satisfies WorkerReply, [vectors.buffer as ArrayBuffer]);
+  } catch (error) {
+    parentPort!.postMessage({ id, error: toWireError(error, 'ERR_INTERNAL') } satisfies WorkerReply);
+  }
+});

@@ -292,6 +292,33 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
+  lowRankFusionBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dims: readonly number[],
+    rank: number,
+    outFeatures: number,
+    rows: number,
+    h: readonly Float32Array[],
+    present: Uint8Array | undefined,
+    factors: readonly Float32Array[],
+    rankWeights: Float32Array | undefined,
+    bias: undefined,
+    dy: Float32Array,
+  ): NativeResult<Float32Array[]>;
+  lowRankFusionForward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dims: readonly number[],
+    rank: number,
+    outFeatures: number,
+    rows: number,
+    h: readonly Float32Array[],
+    present: Uint8Array | undefined,
+    factors: readonly Float32Array[],
+    rankWeights: Float32Array | undefined,
+    bias: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
   lowRankFusionPrepare(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -322,6 +349,38 @@ export interface NativeAddon {
     h: readonly Float32Array[],
     present: Uint8Array | undefined,
     out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+  outerProductBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dims: readonly number[],
+    rows: number,
+    h: readonly Float32Array[],
+    present: Uint8Array | undefined,
+    dz: Float32Array,
+  ): NativeResult<Float32Array[]>;
+  tensorFusionBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dims: readonly number[],
+    outFeatures: number,
+    rows: number,
+    h: readonly Float32Array[],
+    present: Uint8Array | undefined,
+    weight: Float32Array,
+    bias: undefined,
+    dy: Float32Array,
+  ): NativeResult<Float32Array[]>;
+  tensorFusionForward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dims: readonly number[],
+    outFeatures: number,
+    rows: number,
+    h: readonly Float32Array[],
+    present: Uint8Array | undefined,
+    weight: Float32Array,
+    bias: Float32Array | undefined,
   ): NativeResult<Float32Array>;
   tensorFusionPrepare(
     exec: NativeExec,

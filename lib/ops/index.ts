@@ -68,6 +68,19 @@ export { Prepared } from './prepared.js';
 export { type LayerNormOptions, layerNorm } from './layer_norm.js';
 export { LowRankFusion, type LowRankFusionLayer } from './low_rank_fusion.js';
 export {
+  type LowRankFusionGradients,
+  type LowRankFusionInput,
+  lowRankFusionBackward,
+  lowRankFusionForward,
+} from './low_rank_fusion_backward.js';
+export {
+  outerProductBackward,
+  type TensorFusionGradients,
+  type TensorFusionInput,
+  tensorFusionBackward,
+  tensorFusionForward,
+} from './tensor_fusion_backward.js';
+export {
   type FusionOptions,
   type OuterProductOptions,
   outerProduct,

@@ -9,28 +9,28 @@ void tensor_fusion_backward_cpu(const FusionDims& dims, int64_t out, const Fusio
 void outer_product_backward_cpu(const FusionDims& dims, const FusionInputs& inputs, const float* dz,
                                 const std::array<float*, kMostFusionModes>& dh, const Exec& exec);
 
-namespace {
-void require_cpu(const Exec& exec) {
-  CINEFUSE_REQUIRE(exec.backend == Backend::kCpu, Code::kBackend, "device",
-                   "The gradients of tensor fusion run on the CPU only so far");
+void fusion_check_gradient(int64_t rows, int64_t width, size_t size, const char* name) {
+  CINEFUSE_REQUIRE(static_cast<size_t>(rows * width) == size, Code::kShape, name,
+                   "Expected %lld elements for %s of shape (%lld, %lld), received %zu",
+                   static_cast<long long>(rows * width), name, static_cast<long long>(rows),
+                   static_cast<long long>(width), size);
 }
-}  // namespace
 
 void tensor_fusion_forward(const FusionDims& dims, int64_t out, const FusionInputs& inputs, const float* W,
                            const float* b, float* y, const Exec& exec) {
-  require_cpu(exec);
+  require_cpu(exec, "tensor fusion in training");
   tensor_fusion_forward_cpu(dims, out, inputs, W, b, y, exec);
 }
 
 void tensor_fusion_backward(const FusionDims& dims, int64_t out, const FusionInputs& inputs,
                             const TensorFusionGradients& gradients, const Exec& exec) {
-  require_cpu(exec);
+  require_cpu(exec, "tensor fusion in training");
   tensor_fusion_backward_cpu(dims, out, inputs, gradients, exec);
 }
 
 void outer_product_backward(const FusionDims& dims, const FusionInputs& inputs, const float* dz,
                             const std::array<float*, kMostFusionModes>& dh, const Exec& exec) {
-  require_cpu(exec);
+  require_cpu(exec, "tensor fusion in training");
   outer_product_backward_cpu(dims, inputs, dz, dh, exec);
 }
 

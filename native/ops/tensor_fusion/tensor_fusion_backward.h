@@ -14,6 +14,8 @@ struct TensorFusionGradients {
   std::array<float*, kMostFusionModes> dh;  // (rows, d_m)
   float *dW, *db;
 };
+// Throws ERR_SHAPE for a gradient that is not (rows, width).
+void fusion_check_gradient(int64_t rows, int64_t width, size_t size, const char* name);
 void tensor_fusion_forward(const FusionDims& dims, int64_t out, const FusionInputs& inputs, const float* W,
                            const float* b, float* y, const Exec& exec);
 void tensor_fusion_backward(const FusionDims& dims, int64_t out, const FusionInputs& inputs,

@@ -7,6 +7,7 @@ import {
   pearson,
   probabilityMetrics,
   regressionErrors,
+  rocAuc,
   spearman,
 } from './metrics.js';
 import type { RawPredictions } from './table.js';
@@ -91,16 +92,21 @@ export type Judged =
 
 /** Some of the films, repetitions allowed. @param at  places in the forecasts */
 export function chosen(forecasts: Forecasts, at: ArrayLike<number>): Forecasts {
-  const pick = (values: Float64Array) => Float64Array.from(at, (i) => values[i]!);
   const width = forecasts.value.length / forecasts.films.length;
-  const value = new Float64Array(at.length * width);
-  for (let i = 0; i < value.length; i++) {
-    value[i] = forecasts.value[at[Math.floor(i / width)]! * width + (i % width)]!;
-  }
+  const pick = (values: Float64Array, each = 1) => {
+    const picked = new Float64Array(at.length * each);
+    if (each === 1) for (let i = 0; i < at.length; i++) picked[i] = values[at[i]!]!;
+    else
+      for (let i = 0; i < picked.length; i++)
+        picked[i] = values[at[Math.floor(i / each)]! * each + (i % each)]!;
+    return picked;
+  };
+  const films = new Int32Array(at.length);
+  for (let i = 0; i < at.length; i++) films[i] = forecasts.films[at[i]!]!;
   return {
-    films: Int32Array.from(at, (i) => forecasts.films[i]!),
+    films,
     truth: pick(forecasts.truth),
-    value: width === 1 ? pick(forecasts.value) : value,
+    value: pick(forecasts.value, width),
     ...(forecasts.low && { low: pick(forecasts.low) }),
     ...(forecasts.high && { high: pick(forecasts.high) }),
   };
@@ -108,9 +114,31 @@ export function chosen(forecasts: Forecasts, at: ArrayLike<number>): Forecasts {
 
 /** The measure by which forecasts of a head are compared first, and whether more of it is better. */
 export function mainScore(head: Judged): { name: string; higherIsBetter: boolean } {
-  return head.task === 'regression'
-    ? { name: 'rmse', higherIsBetter: false }
-    : { name: 'accuracy', higherIsBetter: true };
+  if (head.task === 'regression') return { name: 'rmse', higherIsBetter: false };
+  return { name: head.task === 'binary' ? 'rocAuc' : 'macroF1', higherIsBetter: true };
+}
+
+/** One score alone, for the many draws of a bootstrap: as in scoresOf. */
+export function scoreOf(head: Judged, forecasts: Forecasts, name: string): number | null {
+  const { truth, value } = forecasts;
+  if (name === 'rmse' || name === 'mae') return regressionErrors(truth, value)[name];
+  if (name === 'rocAuc') return rocAuc(truth, value);
+  if (name === 'accuracy' && head.task !== 'regression') {
+    let right = 0;
+    for (let i = 0; i < truth.length; i++) if (saidOf(head, forecasts, i) === truth[i]) right++;
+    return right / truth.length;
+  }
+  return scoresOf(head, forecasts)[name] ?? null;
+}
+
+/** The class that is said of the i-th film. */
+export function saidOf(
+  head: Exclude<Judged, { task: 'regression' }>,
+  { value }: Forecasts,
+  i: number,
+): number {
+  if (head.task === 'binary') return value[i]! >= head.threshold ? 1 : 0;
+  return likeliest(value, i, head.classes.length);
 }
 
 /** Whether more of a measure is better; undefined for those where neither is: bias, width, coverage. */

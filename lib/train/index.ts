@@ -64,3 +64,14 @@ export { type BootstrapIntervals, type BootstrapOptions, bootstrap } from './boo
 export { EmbeddingCache, type CacheReport, type EmbeddingCacheOptions } from './embedding-cache.js';
 export { encodeDataset } from './encode.js';
 export type * from './encode-types.js';
+export { type EvaluateOptions, evaluate } from './evaluate.js';
+export type {
+  BaselineEvaluation,
+  CalibrationEvaluation,
+  Evaluation,
+  Gain,
+  GroupEvaluation,
+  HeadEvaluation,
+  SubsetEvaluation,
+  WorstCase,
+} from './evaluation.js';

@@ -2,7 +2,7 @@
  * Measures of forecasts against the truth. All sums are float64; `null` stands for "not defined on these films", such
  * as a correlation with a constant. As scikit-learn and SciPy have them, to 1e-9 on the golden cases.
  */
-import { DataError, describeValue, InputError, ShapeError } from '../errors.js';
+import { DataError, InputError, ShapeError } from '../errors.js';
 
 type Numbers = ArrayLike<number>;
 
@@ -72,15 +72,12 @@ export function checkPairs(truth: Numbers, predicted: Numbers, field = 'predicte
   }
   if (n === 0) throw new DataError('ERR_DATA_EMPTY', { field, expected: 'at least one film', got: 'none' });
   for (let i = 0; i < n; i++) {
-    for (const [name, list] of [['truth', truth] as const, [field, predicted] as const]) {
-      if (Number.isNaN(list[i])) {
-        throw new InputError('ERR_INPUT_VALUE', {
-          field: `${name}[${i}]`,
-          expected: 'a number',
-          got: describeValue(list[i]),
-        });
-      }
-    }
+    if (!Number.isNaN(truth[i]) && !Number.isNaN(predicted[i])) continue;
+    throw new InputError('ERR_INPUT_VALUE', {
+      field: `${Number.isNaN(truth[i]) ? 'truth' : field}[${i}]`,
+      expected: 'a number',
+      got: 'NaN',
+    });
   }
   return n;
 }
@@ -92,16 +89,44 @@ export function rising(values: Numbers): Uint32Array {
   );
 }
 
+/**
+ * Values gathered: `distinct` rising, and of each value its place there. Sorting numbers without a comparison function
+ * and then looking places up is several times as fast as sorting places.
+ */
+function gathered(values: Numbers): { distinct: Float64Array; place: Uint32Array; counts: Uint32Array } {
+  const n = values.length;
+  const distinct = new Float64Array(n);
+  // 0 and -0 are one value
+  for (let i = 0; i < n; i++) distinct[i] = values[i]! + 0;
+  distinct.sort();
+  let length = 0;
+  for (let i = 0; i < n; i++) {
+    if (length === 0 || distinct[i] !== distinct[length - 1]) distinct[length++] = distinct[i]!;
+  }
+  const place = new Uint32Array(n);
+  const counts = new Uint32Array(length);
+  for (let i = 0; i < n; i++) {
+    const value = values[i]!;
+    let [low, high] = [0, length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (distinct[middle]! < value) low = middle + 1;
+      else high = middle;
+    }
+    place[i] = low;
+    counts[low]!++;
+  }
+  return { distinct: distinct.subarray(0, length), place, counts };
+}
+
 /** Ranks from 1; equal values share the mean of theirs. */
 export function averageRanks(values: Numbers): Float64Array {
-  const order = rising(values);
+  const { place, counts } = gathered(values);
+  const rank = new Float64Array(counts.length);
+  for (let i = 0, before = 0; i < counts.length; before += counts[i++]!)
+    rank[i] = before + (counts[i]! + 1) / 2;
   const ranks = new Float64Array(values.length);
-  for (let from = 0; from < order.length; ) {
-    let to = from + 1;
-    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
-    for (let i = from; i < to; i++) ranks[order[i]!] = (from + to + 1) / 2;
-    from = to;
-  }
+  for (let i = 0; i < values.length; i++) ranks[i] = rank[place[i]!]!;
   return ranks;
 }
 
@@ -296,15 +321,15 @@ export function rocAuc(truth: Numbers, score: Numbers): number | null {
 
 /** Σ (recall_k - recall_k-1) · precision_k over the thresholds, ties together; null without a positive film. */
 export function averagePrecision(truth: Numbers, score: Numbers): number | null {
-  const n = checkPairs(truth, score, 'score');
-  const order = rising(score).reverse();
-  let [hits, found, sum] = [0, 0, 0];
-  for (let from = 0; from < n; ) {
-    let to = from;
-    for (; to < n && score[order[to]!] === score[order[from]!]; to++) hits += truth[order[to]!] === 1 ? 1 : 0;
-    sum += (hits - found) * (hits / to);
-    found = hits;
-    from = to;
+  checkPairs(truth, score, 'score');
+  const { place, counts } = gathered(score);
+  const positives = new Uint32Array(counts.length);
+  for (let i = 0; i < truth.length; i++) if (truth[i] === 1) positives[place[i]!]!++;
+  let [hits, said, sum] = [0, 0, 0];
+  for (let i = counts.length - 1; i >= 0; i--) {
+    hits += positives[i]!;
+    said += counts[i]!;
+    sum += positives[i]! * (hits / said);
   }
   return hits === 0 ? null : sum / hits;
 }

@@ -57,7 +57,10 @@ export async function principalDirections(
   const diagonal: number[] = [];
   const beside: number[] = [];
   let next: Float64Array = Float64Array.from({ length: dim }, () => random.normal());
-  let ritz: { values: Float64Array; vectors: Float64Array } = { values: new Float64Array(0), vectors: new Float64Array(0) };
+  let ritz: { values: Float64Array; vectors: Float64Array } = {
+    values: new Float64Array(0),
+    vectors: new Float64Array(0),
+  };
   for (let k = 0; k < dim; k++) {
     orthonormalise(next, basis, () => random.normal());
     basis.push(next);

@@ -5,10 +5,8 @@ import { calibrate, presenceSets, type UncalibratedHead } from '../../lib/train/
 import { conformalQuantile, fitIsotonic, fitTemperature } from '../../lib/train/calibration-curves.js';
 import { expectedCalibrationError, probabilityMetrics } from '../../lib/train/metrics.js';
 import { randomOf } from '../../lib/train/random.js';
-import type { FilmTable } from '../../lib/train/table.js';
 import type { TableModel } from '../../lib/train/table-model.js';
-
-const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+import { rowsOf, sigmoid, world } from './world.js';
 
 test('the conformal quantile is the (n+1)-corrected one, and needs films enough', (t) => {
   const values = Float64Array.from({ length: 9 }, (_, i) => 9 - i);
@@ -113,49 +111,6 @@ test('isotonic never falls and repairs what no temperature can', (t) => {
   t.true(isotonic < 0.03 && isotonic < scaled, `${isotonic} ${scaled}`);
 });
 
-/** Two modalities; the model knows what it is given and errs by noise, more without `b`, which a third of the films lack. */
-function world(films: number, seed: number): { table: FilmTable; model: TableModel } {
-  const random = randomOf(seed);
-  const present = new Uint8Array(films * 2).fill(1);
-  const forecast = new Float32Array(films);
-  const noise = new Float32Array(films);
-  const scale = new Float32Array(films);
-  const targets = {
-    rating: new Float32Array(films),
-    money: new Float32Array(films),
-    good: new Float32Array(films),
-  };
-  for (let i = 0; i < films; i++) {
-    if (i % 3 === 0) present[2 * i + 1] = 0;
-    forecast[i] = random.normal();
-    scale[i] = 0.2 + 2 * random.next();
-    noise[i] = random.normal();
-    targets.rating[i] = 6 + 2 * (forecast[i]! + scale[i]! * noise[i]!);
-    targets.money[i] = i % 5 === 0 ? Number.NaN : 10 ** (7 + forecast[i]! + 0.3 * noise[i]!);
-    targets.good[i] = random.next() < sigmoid(forecast[i]!) ? 1 : 0;
-  }
-  const blank = { dim: 1, steps: 1, values: new Float32Array(films) };
-  const ids = Array.from({ length: films }, (_, i) => `f${i}`);
-  const table: FilmTable = { ids, modalities: { a: blank, b: blank }, present, targets };
-  const model: TableModel = {
-    modalities: ['a', 'b'],
-    async predict(rows, mask = present) {
-      const of = (f: (film: number, blur: number) => number) =>
-        Float32Array.from(rows, (film, row) => f(film, mask[2 * row + 1] ? 0 : Math.sin(film * 7)));
-      return {
-        rows,
-        heads: {
-          rating: of((film, blur) => forecast[film]! + blur),
-          spread: of((film) => Math.log(scale[film]!)),
-          money: of((film, blur) => forecast[film]! + blur),
-          good: of((film, blur) => 3 * (forecast[film]! + blur)),
-        },
-      };
-    },
-  };
-  return { table, model };
-}
-const rowsOf = (from: number, to: number) => Int32Array.from({ length: to - from }, (_, i) => from + i);
 const HEADS: UncalibratedHead[] = [
   { name: 'rating', task: 'regression', unit: 'points', mean: 6, std: 2, transform: 'none' },
   { name: 'spread', task: 'auxiliary' },

@@ -145,12 +145,12 @@ struct WeightGradient {
         std::memcpy(z + (q * rows + r) * kPanel, line + q * kPanel, sizeof(float) * kPanel);
       }
     }
-    for (int q = 0; q < panels; ++q) {
-      const int cols = std::min(kPanel, kc - q * kPanel);
-      for (int64_t o = 0; o < out; o += gemm.tile_rows) {
-        const int tall = static_cast<int>(std::min<int64_t>(gemm.tile_rows, out - o));
-        gemm.tile(tall, cols, static_cast<int>(rows), dyt + o * rows, z + q * rows * kPanel,
-                  first ? kZeros : nullptr, dW + o * width + k0 + q * kPanel, width);
+    // Outputs outside: few rows of dW are written at a time, each of them as one stretch.
+    for (int64_t o = 0; o < out; o += gemm.tile_rows) {
+      const int tall = static_cast<int>(std::min<int64_t>(gemm.tile_rows, out - o));
+      for (int q = 0; q < panels; ++q) {
+        gemm.tile(tall, std::min(kPanel, kc - q * kPanel), static_cast<int>(rows), dyt + o * rows,
+                  z + q * rows * kPanel, first ? kZeros : nullptr, dW + o * width + k0 + q * kPanel, width);
       }
     }
   }

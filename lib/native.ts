@@ -202,6 +202,52 @@ export interface NativeAddon {
     sequenceWeights: boolean,
     out: Float32Array | undefined,
   ): NativeResult<[heads: Float32Array, modalityWeights: Float32Array, sequenceWeights: Float32Array]>;
+  createFusionTrainer(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    names: readonly string[],
+    program: readonly number[],
+    numbers: Float32Array,
+    parameters: Float32Array,
+    constants: Float32Array,
+  ): NativeResult<NativeHandle>;
+  fusionTrainerRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    films: number,
+    values: readonly Float32Array[],
+    shapes: readonly number[],
+    lengths: Int32Array | undefined,
+    targets: readonly Float32Array[],
+    weights: Float32Array | undefined,
+    present: Uint8Array,
+    variants: Uint8Array | undefined,
+    rows: Int32Array,
+    batchSize: number,
+    learningRates: Float32Array,
+  ): NativeResult<
+    [losses: Float32Array, headLosses: Float32Array, gradientNorms: Float32Array, end: Int32Array]
+  >;
+  fusionTrainerRead(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    which: number,
+  ): NativeResult<Float32Array>;
+  fusionTrainerWrite(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    which: number,
+    values: Float32Array,
+  ): NativeResult<undefined>;
+  fusionTrainerStep(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    step: number | undefined,
+  ): NativeResult<number>;
 
   linear(
     exec: NativeExec,

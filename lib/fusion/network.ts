@@ -170,7 +170,8 @@ export class FusionNetwork extends Prepared {
   }
 }
 
-function weightOf(weights: NetworkWeights, name: string, shape: readonly number[]): Float32Array {
+/** @throws BundleError ERR_BUNDLE_SHAPE, ERR_BUNDLE_FORMAT, as FusionNetwork.create */
+export function weightOf(weights: NetworkWeights, name: string, shape: readonly number[]): Float32Array {
   const weight = weights instanceof Map ? weights.get(name) : Reflect.get(weights, name);
   const expected = `a float32 weight of shape [${shape.join(', ')}]`;
   if (weight === undefined) {

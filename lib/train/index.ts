@@ -1,13 +1,16 @@
 /** `cinefuse/train`: data sets, fitting, evaluation and calibration. */
 export type { FilmTable, RawPredictions, TableModality, TableSplit } from './table.js';
-export type {
-  HeadLoss,
-  OptimizerOptions,
-  TrainerData,
-  TrainerOptions,
-  TrainerResult,
-  TrainerState,
-  TrainerSteps,
+export { initialWeights } from './initialise.js';
+export {
+  FusionTrainer,
+  type HeadLoss,
+  type OptimizerOptions,
+  type TrainerData,
+  type TrainerOptions,
+  type TrainerResult,
+  type TrainerRunOptions,
+  type TrainerState,
+  type TrainerSteps,
 } from './trainer.js';
 export type * from './kernel-config.js';
 export type { DatasetConfig, Split, SplitConfig } from './data/config.js';

@@ -15,6 +15,7 @@ Napi::Value cholesky_factor_node(const Napi::CallbackInfo& info);
 Napi::Value cholesky_solve_node(const Napi::CallbackInfo& info);
 Napi::Value create_fusion_network_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_backward_node(const Napi::CallbackInfo& info);
+Napi::Value create_fusion_trainer_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value device_memory_node(const Napi::CallbackInfo& info);
@@ -22,6 +23,10 @@ Napi::Value devices_node(const Napi::CallbackInfo& info);
 Napi::Value frames_node(const Napi::CallbackInfo& info);
 Napi::Value frames_size_node(const Napi::CallbackInfo& info);
 Napi::Value fusion_network_node(const Napi::CallbackInfo& info);
+Napi::Value fusion_trainer_read_node(const Napi::CallbackInfo& info);
+Napi::Value fusion_trainer_run_node(const Napi::CallbackInfo& info);
+Napi::Value fusion_trainer_step_node(const Napi::CallbackInfo& info);
+Napi::Value fusion_trainer_write_node(const Napi::CallbackInfo& info);
 Napi::Value gram_node(const Napi::CallbackInfo& info);
 Napi::Value kernel_matrix64_node(const Napi::CallbackInfo& info);
 Napi::Value kernel_matrix_node(const Napi::CallbackInfo& info);
@@ -111,6 +116,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("createFusionNetwork", guarded<create_fusion_network_node>(env, "createFusionNetwork"));
   exports.Set("crossAttentionBackward",
               guarded<cross_attention_backward_node>(env, "crossAttentionBackward"));
+  exports.Set("createFusionTrainer", guarded<create_fusion_trainer_node>(env, "createFusionTrainer"));
   exports.Set("crossAttentionPrepare", guarded<cross_attention_prepare_node>(env, "crossAttentionPrepare"));
   exports.Set("crossAttentionRun", guarded<cross_attention_run_node>(env, "crossAttentionRun"));
   exports.Set("deviceMemory", guarded<device_memory_node>(env, "deviceMemory"));
@@ -121,6 +127,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("gram", guarded<gram_node>(env, "gram"));
   exports.Set("kernelMatrix", guarded<kernel_matrix_node>(env, "kernelMatrix"));
   exports.Set("kernelMatrix64", guarded<kernel_matrix64_node>(env, "kernelMatrix64"));
+  exports.Set("fusionTrainerRead", guarded<fusion_trainer_read_node>(env, "fusionTrainerRead"));
+  exports.Set("fusionTrainerRun", guarded<fusion_trainer_run_node>(env, "fusionTrainerRun"));
+  exports.Set("fusionTrainerStep", guarded<fusion_trainer_step_node>(env, "fusionTrainerStep"));
+  exports.Set("fusionTrainerWrite", guarded<fusion_trainer_write_node>(env, "fusionTrainerWrite"));
   exports.Set("layerNorm", guarded<layer_norm_node>(env, "layerNorm"));
   exports.Set("linear", guarded<linear_node>(env, "linear"));
   exports.Set("linearPrepare", guarded<linear_prepare_node>(env, "linearPrepare"));

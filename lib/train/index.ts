@@ -13,6 +13,7 @@ export {
   type TrainerSteps,
 } from './trainer.js';
 export type * from './kernel-config.js';
+export { fitKernel } from './kernel-fit.js';
 export type { DatasetConfig, Split, SplitConfig } from './data/config.js';
 export type { Column, ColumnInfo, ColumnType, DataProblem, Dataset } from './data/types.js';
 export {

@@ -60,7 +60,7 @@ export interface EncodeDatasetOptions extends MediaDecoderOptions {
   bundle?: Bundle | string | undefined;
   /** Encoders beside those of the bundle. */
   encoders?: readonly EncoderModel[] | undefined;
-  /** Default: those of the bundle. */
+  /** Default: those of the bundle, with sequences where its network takes them. */
   modalities?: readonly EncodeModality[] | undefined;
   /** Parts of the data set; only the films of train are fitted on. Not needed without a modality of facts. */
   split?: TableSplit | undefined;

@@ -68,6 +68,14 @@ function withEncoders(bundle: Bundle, { encoders = [] }: EncodeDatasetOptions): 
   return new Bundle(bundle.directory, bundle.manifest, all, bundle.tensors, undefined);
 }
 
+/** The bundle's own modalities, as sequences where its network takes sequences. */
+function ofBundle({ manifest }: Bundle): EncodeModality[] {
+  return manifest.modalities.map((modality, m) => ({
+    ...modality,
+    sequence: manifest.network.modalities[m]!.sequence !== undefined,
+  }));
+}
+
 class Encoding {
   readonly #dataset: Dataset;
   readonly #bundle: Bundle;
@@ -88,7 +96,7 @@ class Encoding {
     this.#dataset = dataset;
     this.#bundle = bundle;
     this.#options = options;
-    this.#modalities = options.modalities ?? bundle.manifest.modalities;
+    this.#modalities = options.modalities ?? ofBundle(bundle);
     this.#cache =
       cache instanceof EmbeddingCache
         ? cache

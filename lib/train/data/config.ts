@@ -102,11 +102,21 @@ export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, wher
     (inner, key) => (typeof inner === 'object' && inner !== null ? Reflect.get(inner, key) : undefined),
     value,
   );
-  const type = issue.code === 'invalid_type' || issue.code === 'invalid_union';
+  const type = issue.code === 'invalid_type' || (issue.code === 'invalid_union' && typeof got !== 'string');
+  const kinds = schema instanceof z.ZodDiscriminatedUnion && issue.code === 'invalid_union';
   throw new InputError(type ? 'ERR_INPUT_TYPE' : 'ERR_INPUT_VALUE', {
     field,
-    expected: issue.message.replace(/^(Invalid \w+: )?expected /i, '').replace(/, received .*$/, ''),
+    expected: kinds
+      ? `one of ${kindsOf(schema).join(', ')}`
+      : issue.message.replace(/^(Invalid \w+: )?expected /i, '').replace(/, received .*$/, ''),
     got: describeValue(got),
+  });
+}
+
+function kindsOf({ options, def }: z.ZodDiscriminatedUnion): string[] {
+  return options.flatMap((option) => {
+    const literal = option instanceof z.ZodObject ? option.shape[def.discriminator] : undefined;
+    return literal instanceof z.ZodLiteral ? [String(literal.value)] : [];
   });
 }
 

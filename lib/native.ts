@@ -587,6 +587,20 @@ export interface NativeAddon {
     present: Uint8Array | undefined,
     dy: Float32Array,
   ): NativeResult<Float32Array[]>;
+  crossModalBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    features: number,
+    heads: number,
+    hidden: number,
+    blocks: number,
+    weights: readonly Float32Array[],
+    batch: number,
+    modalities: number,
+    h: Float32Array,
+    mask: Uint8Array | undefined,
+    dc: Float32Array,
+  ): NativeResult<Float32Array[]>;
   crossAttentionPrepare(
     exec: NativeExec,
     cancel: NativeCancel,

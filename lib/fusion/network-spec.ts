@@ -47,6 +47,14 @@ export const steppedFusions = [
     /** Width k of the 'tanh' form; default the projections' width. */
     attentionDim: width.optional(),
   }),
+  z.strictObject({
+    kind: z.literal('cross-modal'),
+    /** Of the attention; they divide the projections' width. */
+    heads: z.int().min(1).max(1024),
+    blocks: z.int().min(1).max(16),
+    /** Width of a block's inner layer; default twice the projections' width. */
+    hidden: width.optional(),
+  }),
 ] as const;
 const fusion = z.discriminatedUnion('kind', [...steppedFusions, kernelFusion]);
 
@@ -91,7 +99,7 @@ export function parseFusionNetworkSpec(value: unknown, file?: string): FusionNet
   unique(spec.heads, 'heads');
   const { kind } = spec.fusion;
   const [first, ...rest] = spec.modalities;
-  if (kind === 'weighted-sum' || kind === 'attention') {
+  if (kind === 'weighted-sum' || kind === 'attention' || kind === 'cross-modal') {
     for (const [i, other] of rest.entries()) {
       if (other.projection.out !== first!.projection.out) {
         const expected = `${first!.projection.out}, the width of ${first!.name}, since '${kind}' adds the modalities up`;
@@ -110,6 +118,9 @@ export function parseFusionNetworkSpec(value: unknown, file?: string): FusionNet
   }
   if (spec.fusion.kind === 'attention' && spec.fusion.form === 'feature' && spec.fusion.attentionDim) {
     fail('fusion.attentionDim', "no attentionDim with the form 'feature'", String(spec.fusion.attentionDim));
+  }
+  if (spec.fusion.kind === 'cross-modal' && first!.projection.out % spec.fusion.heads !== 0) {
+    fail('fusion.heads', `heads that divide the width ${first!.projection.out}`, String(spec.fusion.heads));
   }
   if (spec.fusion.kind === 'kernel') checkKernelFusion(spec.fusion, spec.modalities, spec.trunk, fail);
   for (const [i, { sequence }] of spec.modalities.entries()) {
@@ -240,11 +251,36 @@ export function weightShapes(spec: FusionNetworkSpec): Map<string, readonly numb
       }
       addTrunk('', d);
       break;
+    case 'cross-modal': {
+      const hidden = crossModalHidden(spec);
+      for (let i = 0; i < fusion.blocks; i++) {
+        const block = `fusion.blocks.${i}`;
+        for (const part of ['q', 'k', 'v', 'o']) {
+          add(`${block}.W${part}`, d, d);
+          add(`${block}.b${part}`, d);
+        }
+        add(`${block}.norm1.weight`, d);
+        add(`${block}.norm1.bias`, d);
+        add(`${block}.W1`, hidden, d);
+        add(`${block}.b1`, hidden);
+        add(`${block}.W2`, d, hidden);
+        add(`${block}.b2`, d);
+        add(`${block}.norm2.weight`, d);
+        add(`${block}.norm2.bias`, d);
+      }
+      addTrunk('', d);
+      break;
+    }
     case 'kernel':
       addTrunk('', d);
       break;
   }
   return shapes;
+}
+
+/** Width of the inner layer of every block of 'cross-modal'; 0 for the other kinds. */
+export function crossModalHidden({ fusion, modalities }: FusionNetworkSpec): number {
+  return fusion.kind === 'cross-modal' ? (fusion.hidden ?? 2 * modalities[0]!.projection.out) : 0;
 }
 
 function issueError(issue: z.core.$ZodIssue, value: unknown, file: string | undefined): BundleError {
@@ -277,5 +313,6 @@ const KNOWN_FIELDS = [
   ...Object.keys(modality.shape),
   ...Object.keys(layer.shape),
   ...['kind', 'form', 'attentionDim', 'rank', 'out', 'activation', 'pooling'],
+  ...['heads', 'blocks', 'hidden'],
   ...['combine', 'constant', 'kernels', 'gamma', 'degree', 'weight'],
 ];

@@ -7,6 +7,7 @@ import { KERNEL_COMBINATIONS, kernelCode, kernelNumbers } from '../ops/kernel_ma
 import { Prepared } from '../ops/prepared.js';
 import type { KernelFusion } from './kernel-spec.js';
 import {
+  crossModalHidden,
   type FusionKind,
   type FusionNetworkSpec,
   parseFusionNetworkSpec,
@@ -67,6 +68,7 @@ const KINDS: readonly FusionKind[] = [
   'low-rank',
   'attention',
   'kernel',
+  'cross-modal',
 ];
 const NOTHING = new Float32Array(0);
 
@@ -86,6 +88,10 @@ const NOTHING = new Float32Array(0);
  *   low-rank      F = act(Σ_r rank_weights_r Π_m ([h_m;1] · factors.m_r) + fusion.bias); absent as in tensor
  *   late          y = Σ α_m y_m of a trunk and heads for each modality, α as in weighted-sum
  *   kernel        F_j = how alike the film is to landmark j, as KernelFusion says; x in place of h_m
+ *   cross-modal   F = mean of the modalities present after `blocks` blocks, in each of which every modality present
+ *                 attends to the others present: with the weights fusion.blocks.i, X the h_m at first,
+ *                 U = LN(X + MHA(X, others)), X ← LN(U + W2 relu(W1 U + b1) + b2), as CrossAttention with a block;
+ *                 one alone attends to nothing (MHA = bo); one set of weights for all modalities
  *   hybrid        y = g · early + (1 - g) · late, g = sigmoid(fusion.gate), early as concat
  *
  *   then F ← act(LN(trunk.i.weight F + trunk.i.bias)) and y = heads.NAME.weight F + heads.NAME.bias.
@@ -94,7 +100,7 @@ const NOTHING = new Float32Array(0);
  * bit, alone and in any batch, on any number of threads, on one instruction set of the CPU. Any number of runs may go on at a
  * time; running allocates nothing but the results. All within 2e-5 of the largest value of float64 on the reference
  * networks of test/golden. Source: Zadeh et al. 2017 (tensor), Liu et al. 2018 (low-rank), Bahdanau et al. 2015
- * (attention).
+ * (attention), Vaswani et al. 2017 and Tsai et al. 2019 (cross-modal).
  */
 export class FusionNetwork extends Prepared {
   readonly spec: FusionNetworkSpec;
@@ -227,7 +233,8 @@ function describe(spec: FusionNetworkSpec): number[] {
   ];
 }
 
-function fusionParameters({ fusion, modalities }: FusionNetworkSpec): [number, number, number] {
+function fusionParameters(spec: FusionNetworkSpec): [number, number, number] {
+  const { fusion, modalities } = spec;
   switch (fusion.kind) {
     case 'tensor':
       return [fusion.out, ACTIVATIONS.indexOf(fusion.activation), 0];
@@ -237,6 +244,8 @@ function fusionParameters({ fusion, modalities }: FusionNetworkSpec): [number, n
       return fusion.form === 'feature'
         ? [0, 0, 0]
         : [1, fusion.attentionDim ?? modalities[0]!.projection.out, 0];
+    case 'cross-modal':
+      return [fusion.heads, fusion.blocks, crossModalHidden(spec)];
     case 'kernel':
       return [KERNEL_COMBINATIONS.indexOf(fusion.combine), 0, 0];
     default:

@@ -94,6 +94,7 @@ export {
   type ModalityAttentionInput,
   type ModalityAttentionLayer,
 } from './modality_attention.js';
+export { type CrossModalGradients, crossModalBackward } from './cross_modal_backward.js';
 export { type ModalityAttentionGradients, modalityAttentionBackward } from './modality_attention_backward.js';
 export {
   type AdditiveAttentionGradients,

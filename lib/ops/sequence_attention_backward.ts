@@ -186,35 +186,23 @@ export async function crossAttentionBackward(
       dy,
     ),
   );
-  const [Wq, bq, Wk, bk, Wv, bv, Wo, bo, gain1, shift1, W1, b1, W2, b2, gain2, shift2] = gradients as Sixteen;
-  return {
-    dx: dx!,
-    dcontext: dcontext!,
-    layer: {
-      width,
-      contextWidth,
-      heads,
-      Wq,
-      bq,
-      Wk,
-      bk,
-      Wv,
-      bv,
-      Wo,
-      bo,
-      ...(layer.block && {
-        block: {
-          norm1: { weight: gain1, bias: shift1 },
-          W1,
-          b1,
-          W2,
-          b2,
-          norm2: { weight: gain2, bias: shift2 },
-        },
-      }),
-    },
-  };
+  return { dx: dx!, dcontext: dcontext!, layer: crossGradients(layer, gradients) };
+}
+
+/** @internal The gradients of a layer's weights, in the order of the addon, in the layer's form. */
+export function crossGradients(
+  layer: CrossAttentionLayer,
+  gradients: readonly Float32Array[],
+): CrossAttentionLayer {
+  const { width, contextWidth, heads } = layer;
+  const [Wq, bq, Wk, bk, Wv, bv, Wo, bo] = gradients as Eight;
+  const [gain1, shift1, W1, b1, W2, b2, gain2, shift2] = gradients.slice(8) as Eight;
+  const attention = { width, contextWidth, heads, Wq, bq, Wk, bk, Wv, bv, Wo, bo };
+  if (!layer.block) return attention;
+  const norm1 = { weight: gain1, bias: shift1 };
+  const norm2 = { weight: gain2, bias: shift2 };
+  return { ...attention, block: { norm1, W1, b1, W2, b2, norm2 } };
 }
 
 type F = Float32Array;
-type Sixteen = [F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F];
+type Eight = [F, F, F, F, F, F, F, F];

@@ -18,6 +18,7 @@ Napi::Value cross_attention_backward_node(const Napi::CallbackInfo& info);
 Napi::Value create_fusion_trainer_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info);
+Napi::Value cross_modal_backward_node(const Napi::CallbackInfo& info);
 Napi::Value device_memory_node(const Napi::CallbackInfo& info);
 Napi::Value devices_node(const Napi::CallbackInfo& info);
 Napi::Value frames_node(const Napi::CallbackInfo& info);
@@ -119,6 +120,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("createFusionTrainer", guarded<create_fusion_trainer_node>(env, "createFusionTrainer"));
   exports.Set("crossAttentionPrepare", guarded<cross_attention_prepare_node>(env, "crossAttentionPrepare"));
   exports.Set("crossAttentionRun", guarded<cross_attention_run_node>(env, "crossAttentionRun"));
+  exports.Set("crossModalBackward", guarded<cross_modal_backward_node>(env, "crossModalBackward"));
   exports.Set("deviceMemory", guarded<device_memory_node>(env, "deviceMemory"));
   exports.Set("devices", guarded<devices_node>(env, "devices"));
   exports.Set("frames", guarded<frames_node>(env, "frames"));

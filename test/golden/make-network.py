@@ -84,6 +84,12 @@ SPECS = {
         trunk=[layer(4, "sigmoid", False)],
         heads=HEADS,
     ),
+    "cross_modal": dict(
+        modalities=modalities([12, 12, 12]),
+        fusion={"kind": "cross-modal", "heads": 3, "blocks": 2, "hidden": 7},
+        trunk=TRUNK[:1],
+        heads=HEADS,
+    ),
 }
 
 
@@ -148,9 +154,49 @@ def make_weights(spec, rng):
     elif kind == "attention":
         put("fusion.W_a", d, d)
         put("fusion.b_a", d, scale=0.2)
+    for i in range(fusion.get("blocks", 0)):
+        p = f"fusion.blocks.{i}"
+        for part in "qkvo":
+            put(f"{p}.W{part}", d, d)
+            put(f"{p}.b{part}", d, scale=0.2)
+        for norm in ("norm1", "norm2"):
+            put(f"{p}.{norm}.weight", d, scale=0.2, offset=1.0)
+            put(f"{p}.{norm}.bias", d, scale=0.2)
+        put(f"{p}.W1", fusion["hidden"], d)
+        put(f"{p}.b1", fusion["hidden"], scale=0.2)
+        put(f"{p}.W2", d, fusion["hidden"])
+        put(f"{p}.b2", d, scale=0.2)
     if kind != "late":
         put_trunk("", sum(outs) if kind in ("concat", "hybrid") else d)
     return out
+
+
+def block(x, b, heads):
+    """Vectors (n, d), each of which attends to the others, by PyTorch's own attention; one alone to nothing."""
+    n, d = x.shape
+    if n == 1:
+        y = b["bo"][None]
+    else:
+        y, _ = F.multi_head_attention_forward(
+            x[:, None],
+            x[:, None],
+            x[:, None],
+            d,
+            heads,
+            torch.cat([b["Wq"], b["Wk"], b["Wv"]]),
+            torch.cat([b["bq"], b["bk"], b["bv"]]),
+            None,
+            None,
+            False,
+            0.0,
+            b["Wo"],
+            b["bo"],
+            attn_mask=torch.eye(n, dtype=torch.bool),
+        )
+        y = y[:, 0]
+    u = F.layer_norm(x + y, (d,), b["norm1.weight"], b["norm1.bias"])
+    inner = F.relu(u @ b["W1"].T + b["b1"]) @ b["W2"].T + b["b2"]
+    return F.layer_norm(u + inner, (d,), b["norm2.weight"], b["norm2.bias"])
 
 
 def forward(spec, weights, inputs, lengths, present):
@@ -239,6 +285,12 @@ def forward(spec, weights, inputs, lengths, present):
             a = torch.softmax(h @ w["fusion.W_a"].T + w["fusion.b_a"], 0)
             alpha[there] = a.mean(1)
             y = finish((a * h).sum(0))
+    if kind == "cross-modal":
+        x = torch.stack([hidden[i] for i in there])
+        for i in range(fusion["blocks"]):
+            b = {name.split(".", 3)[3]: value for name, value in w.items() if name.startswith(f"fusion.blocks.{i}.")}
+            x = block(x, b, fusion["heads"])
+        y = finish(x.mean(0))
     return y.numpy(), None if alpha is None else alpha.numpy(), steps
 
 

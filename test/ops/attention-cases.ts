@@ -4,6 +4,7 @@ import {
   additiveAttentionBackward,
   type CrossAttentionLayer,
   crossAttentionBackward,
+  crossModalBackward,
   type ExecOptions,
   type ModalityAttentionLayer,
   modalityAttentionBackward,
@@ -11,7 +12,16 @@ import {
   temporalAttentionBackward,
 } from '../../lib/ops/index.js';
 import { random, randomF32 } from '../backends.js';
-import { additive, cross, differences, inFloat64, modality, spatial, temporal } from './attention-oracle.js';
+import {
+  additive,
+  cross,
+  crossModal,
+  differences,
+  inFloat64,
+  modality,
+  spatial,
+  temporal,
+} from './attention-oracle.js';
 
 export type Fields = Record<string, ArrayLike<number>>;
 
@@ -233,6 +243,49 @@ function crossCase(round: number, next: () => number): GradientCase {
   };
 }
 
+function crossModalCase(round: number, next: () => number): GradientCase {
+  const heads = [1, 3, 2, 4][round]!;
+  const width = heads * [5, 1, 8, 3][round]!;
+  const ff = [3, 8, 17, 4][round]!;
+  const [batch, modalities] = [
+    [3, 4],
+    [2, 1],
+    [5, 3],
+    [70, 2],
+  ][round] as [number, number];
+  const layers = Array.from({ length: [1, 1, 3, 2][round]! }, (_, i) =>
+    crossLayer(width, width, heads, ff, 900 + 100 * round + 20 * i),
+  );
+  const h = randomF32(batch * modalities * width, 400 + round);
+  const dc = randomF32(batch * width, 410 + round);
+  const mask = Uint8Array.from({ length: batch * modalities }, () => (next() < 0.7 ? 1 : 0));
+  if (round === 2) mask.fill(0, 0, modalities); // nothing there
+  if (round === 0) mask.set([0, 1, 0, 0]); // one alone
+  for (const [i, there] of mask.entries()) {
+    if (!there) h.fill(Number.NaN, i * width, (i + 1) * width);
+  }
+  const exact = layers.map(inFloat64);
+  const h64 = Float64Array.from(h);
+  const compute = () => crossModal(exact, h64, modalities, mask);
+  const expected: Record<string, Float64Array> = { dh: differences(h64, dc, compute, 30) };
+  for (const [i, layer] of exact.entries()) {
+    for (const [name, weight] of Object.entries(crossArrays(layer as never))) {
+      expected[`${i}.${name}`] = differences(weight as Float64Array, dc, compute, 12);
+    }
+  }
+  return {
+    name: `cross-modal, round ${round}`,
+    expected,
+    run: async (exec) => {
+      const { dh, blocks } = await crossModalBackward(layers, { h, modalities, mask, dc }, exec);
+      const entries = blocks.flatMap((block, i) =>
+        Object.entries(crossArrays(block)).map(([name, value]) => [`${i}.${name}`, value]),
+      );
+      return { dh, ...Object.fromEntries(entries) };
+    },
+  };
+}
+
 /** All cases; made once, since the differences take their time. */
 export function gradientCases(): GradientCase[] {
   cached ??= makeCases();
@@ -246,5 +299,6 @@ function makeCases(): GradientCase[] {
     ...Array.from({ length: 14 }, (_, round) => modalityCase(round, next)),
     ...Array.from({ length: 8 }, (_, round) => sequenceCases(round, next)).flat(),
     ...Array.from({ length: 6 }, (_, round) => crossCase(round, next)),
+    ...Array.from({ length: 4 }, (_, round) => crossModalCase(round, next)),
   ];
 }

@@ -197,6 +197,27 @@ export function cross(
   return norm(second, norm2.weight, norm2.bias);
 }
 
+/** c of the fusion kind 'cross-modal': each row's vectors that are there, through blocks of attention to the others. */
+export function crossModal(
+  layers: readonly InFloat64<CrossAttentionLayer>[],
+  h: Numbers,
+  modalities: number,
+  mask: ArrayLike<number>,
+): Numbers {
+  const d = layers[0]!.width;
+  const batch = h.length / (modalities * d);
+  const c = new Float64Array(batch * d);
+  for (let r = 0; r < batch; r++) {
+    const there = [...Array(modalities).keys()].map((i) => r * modalities + i).filter((i) => mask[i]);
+    let x = Float64Array.from(there.flatMap((i) => [...h.subarray(i * d, (i + 1) * d)]));
+    for (const layer of layers) {
+      x = cross(layer, x, x, there.length, there.length, (_, t, k) => t !== k) as typeof x;
+    }
+    for (const [i, value] of x.entries()) c[r * d + (i % d)]! += value / there.length;
+  }
+  return c;
+}
+
 /**
  * Central differences of Σ weight ⊙ compute() by the elements of `by`, at most `most` of them spread over the array;
  * compute() must read `by`. The others are NaN.

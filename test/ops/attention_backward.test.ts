@@ -4,6 +4,7 @@ import {
   additiveAttentionBackward,
   type CrossAttentionLayer,
   crossAttentionBackward,
+  crossModalBackward,
   type ExecOptions,
   type ModalityAttentionLayer,
   modalityAttentionBackward,
@@ -144,7 +145,7 @@ for (const { label, exec } of ways({ devices: false })) {
       for (const [field, want] of Object.entries(expected)) near(t, got[field]!, want, `${field} of ${name}`);
       names.add(name.split(',')[0]!);
     }
-    t.is(names.size, 6);
+    t.is(names.size, 7);
   });
 
   test(`NaN of one row stays in its gradients of the input ${label}`, async (t) => {
@@ -201,6 +202,7 @@ test('the same bits on any number of threads', async (t) => {
         { x: h, channels: features, height: modalities, width: 1, w: feature.b, dc },
         { threads },
       ),
+      await crossModalBackward([block, block], { h, modalities, mask, dc }, { threads }),
       await crossAttentionBackward(
         block,
         { x: h, context: h, queries: modalities, keys: modalities, present: mask, dy: h },
@@ -234,6 +236,8 @@ test('bad input: typed errors that name the field', async (t) => {
   const map = { x: f(24), channels: 4, height: 3, width: 1, dc: f(8) };
   const layer = crossLayer(4, 3, 2, 5, 1);
   const between = { x: f(8), context: f(9), queries: 2, keys: 3, dy: f(8) };
+  const square = crossLayer(4, 4, 2, 5, 1);
+  const film = { h: f(24), modalities: 3, dc: f(8) };
   const cases: [() => Promise<unknown>, ExpectedError][] = [
     [() => modalityAttentionBackward(modal, { ...input, dc: f(7) }), { code: 'ERR_SHAPE', field: 'dc' }],
     [() => modalityAttentionBackward(modal, { ...input, h: f(23) }), { code: 'ERR_SHAPE', field: 'h' }],
@@ -275,6 +279,10 @@ test('bad input: typed errors that name the field', async (t) => {
     [() => spatialAttentionBackward({ ...map, w: f(3) }), { code: 'ERR_SHAPE', field: 'w' }],
     [() => crossAttentionBackward(layer, { ...between, dy: f(7) }), { code: 'ERR_SHAPE', field: 'dy' }],
     [() => crossAttentionBackward({ ...layer, Wk: f(11) }, between), { code: 'ERR_SHAPE', field: 'Wk' }],
+    [() => crossModalBackward([square, layer], film), { code: 'ERR_SHAPE', field: 'blocks.1' }],
+    [() => crossModalBackward([], film), { code: 'ERR_SHAPE', field: 'width' }],
+    [() => crossModalBackward([square], { ...film, dc: f(7) }), { code: 'ERR_SHAPE', field: 'dc' }],
+    [() => crossModalBackward([{ ...square, Wo: f(15) }], film), { code: 'ERR_SHAPE', field: 'Wo' }],
     [() => crossAttentionBackward({ ...layer, heads: 3 }, between), { code: 'ERR_SHAPE', field: 'heads' }],
   ];
   for (const [call, expected] of cases) await throwsTyped(t, call, expected);

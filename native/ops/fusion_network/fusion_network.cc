@@ -123,7 +123,8 @@ class Builder {
     FusionNetwork& n = *network_;
     const int64_t count = static_cast<int64_t>(n.modalities.size());
     const int64_t d = n.modalities[0].projection.out;
-    if (n.kind == FusionKind::kWeightedSum || n.kind == FusionKind::kAttention) {
+    if (n.kind == FusionKind::kWeightedSum || n.kind == FusionKind::kAttention ||
+        n.kind == FusionKind::kCrossModal) {
       for (const NetworkModality& m : n.modalities) {
         CINEFUSE_REQUIRE(m.projection.out == d, Code::kShape, m.name.c_str(),
                          "Expected projections of one width, %lld, received %lld for %s",
@@ -159,6 +160,10 @@ class Builder {
       case FusionKind::kKernel:
         n.fused = d;
         break;
+      case FusionKind::kCrossModal:
+        cross_modal(d);
+        n.fused = d;
+        break;
     }
     n.stack = stack(n.fused);
     if (n.kind == FusionKind::kKernel) kernels();
@@ -192,6 +197,24 @@ class Builder {
     if (p.form == AttentionForm::kTanh) p.w = read_.take(p.k);
     network_->attention = modality_attention_prepare(p, Exec());
     network_->bytes += static_cast<int64_t>(network_->attention.W.bytes());
+  }
+
+  void cross_modal(int64_t d) {
+    CINEFUSE_REQUIRE(parameters_[1] >= 1 && parameters_[1] <= kMaxCrossBlocks && parameters_[2] >= 1,
+                     Code::kInputValue, "description",
+                     "Expected 1..16 blocks with an inner layer, received %lld of %lld",
+                     static_cast<long long>(parameters_[1]), static_cast<long long>(parameters_[2]));
+    network_->cross.d = d;
+    for (int64_t i = 0; i < parameters_[1]; ++i) {
+      CrossWeights w{};
+      w.width = w.context_width = d;
+      w.heads = parameters_[0];
+      w.ff = parameters_[2];
+      cross_check(w);
+      for (const CrossArray& array : cross_arrays(w)) *array.to = read_.take(array.rows * array.cols);
+      network_->cross.blocks.push_back(cross_prepare(w, Exec()));
+      network_->bytes += static_cast<int64_t>(network_->cross.blocks.back().bytes());
+    }
   }
 
   FusionDims dims(int most) const {

@@ -12,6 +12,7 @@
 //   tensor        F = act(tensor_fusion), low-rank  F = act(low_rank_fusion); absent: h_m = 0 beside the
 //   constant 1 late          y = sum a_m heads_m(trunk_m(h_m)), a as in weighted-sum hybrid        y = g
 //   early + (1 - g) late, g = sigmoid(gate), early as concat
+//   cross-modal   F = cross_modal
 //   kernel        F = kernel_matrix between the x and the landmarks, in place of h_m
 // Then trunk layers F = act(LN(W F + b)) and heads y = W F + b, all heads beside each other.
 // Source: Zadeh et al. 2017 (tensor), Liu et al. 2018 (low-rank); the rest is described whole here.
@@ -24,6 +25,7 @@
 #include "../../core/device.h"
 #include "../../core/gemm/gemm.h"
 #include "../activation/activation.h"
+#include "../cross_modal/cross_modal.h"
 #include "../kernel_matrix/kernel_matrix.h"
 #include "../low_rank_fusion/low_rank_fusion.h"
 #include "../modality_attention/modality_attention.h"
@@ -41,9 +43,10 @@ enum class FusionKind : int {
   kTensor,
   kLowRank,
   kAttention,
-  kKernel
+  kKernel,
+  kCrossModal
 };
-constexpr int kFusionKindCount = 8;
+constexpr int kFusionKindCount = 9;
 constexpr int64_t kMaxNetworkModalities = 32;
 constexpr float kNetworkSlope = 0.01f;  // of leaky_relu
 
@@ -88,6 +91,7 @@ struct FusionNetwork {
   TensorFusion tensor;
   LowRankFusion low_rank;
   ModalityAttention attention;
+  CrossModal cross;
   int64_t bytes = 0;
   DeviceTwins twins;
 

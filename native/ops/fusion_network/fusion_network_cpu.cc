@@ -65,6 +65,8 @@ size_t cut(const FusionNetwork& n, const FusionNetworkParams& p, int64_t rows, f
   b.feature_weights = take(feature && p.modality_weights ? rows * n.columns : 0);
   b.fusion = take(n.kind == FusionKind::kAttention
                       ? static_cast<int64_t>(modality_attention_scratch(n.attention, rows, count))
+                  : n.kind == FusionKind::kCrossModal
+                      ? static_cast<int64_t>(cross_modal_scratch(n.cross, rows, count))
                       : 0);
   b.fused = take(rows * n.fused);
   b.layers[0] = take(rows * n.widest);
@@ -293,6 +295,9 @@ class Task {
         break;
       case FusionKind::kAttention:
         attend();
+        break;
+      case FusionKind::kCrossModal:
+        cross_modal_rows(n_.cross, rows_, count(), b_.h, present(0), b_.fused, b_.fusion, exec_);
         break;
       default:
         multiply();

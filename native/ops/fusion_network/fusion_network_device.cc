@@ -131,8 +131,9 @@ void require_finite(const FusionNetwork& network, const FusionNetworkParams& p,
 }  // namespace
 
 void fusion_network_device(const FusionNetwork& network, const FusionNetworkParams& p, const Exec& exec) {
-  CINEFUSE_REQUIRE(network.kind != FusionKind::kKernel, Code::kBackend, "backend",
-                   "Expected the backend 'cpu': networks of kernels have no other twin");
+  CINEFUSE_REQUIRE(network.kind != FusionKind::kKernel && network.kind != FusionKind::kCrossModal,
+                   Code::kBackend, "backend",
+                   "Expected the backend 'cpu': networks of kernels and cross-modal ones have no other twin");
   const auto twin = network.twins.get(exec, [&] {
     const Description description(network);
     return create_on_device(exec, CINEFUSE_FUSION_NETWORK, description.all);

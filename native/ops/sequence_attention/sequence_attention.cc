@@ -101,6 +101,24 @@ void cross_check(const CrossWeights& p) {
                    static_cast<long long>(p.width), static_cast<long long>(p.heads));
 }
 
+std::vector<CrossArray> cross_arrays(CrossWeights& p) {
+  const int64_t e = p.width, c = p.context_width, ff = p.ff;
+  std::vector<CrossArray> arrays = {
+      {"Wq", e, e, &p.Wq}, {"bq", e, 1, &p.bq}, {"Wk", e, c, &p.Wk}, {"bk", e, 1, &p.bk},
+      {"Wv", e, c, &p.Wv}, {"bv", e, 1, &p.bv}, {"Wo", e, e, &p.Wo}, {"bo", e, 1, &p.bo},
+  };
+  if (ff == 0) return arrays;
+  arrays.insert(arrays.end(), {{"block.norm1.weight", e, 1, &p.gain1},
+                               {"block.norm1.bias", e, 1, &p.shift1},
+                               {"block.W1", ff, e, &p.W1},
+                               {"block.b1", ff, 1, &p.b1},
+                               {"block.W2", e, ff, &p.W2},
+                               {"block.b2", e, 1, &p.b2},
+                               {"block.norm2.weight", e, 1, &p.gain2},
+                               {"block.norm2.bias", e, 1, &p.shift2}});
+  return arrays;
+}
+
 CrossAttention cross_prepare(const CrossWeights& p, const Exec& exec) {
   const auto vector = [](const float* data, int64_t size) { return std::vector<float>(data, data + size); };
   CrossAttention layer;

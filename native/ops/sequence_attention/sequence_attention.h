@@ -88,6 +88,14 @@ struct CrossWeights {
   const float *gain1, *shift1, *W1, *b1, *W2, *b2, *gain2, *shift2;
 };
 
+// The same as a list: name, shape and place of each array, those of the block only where ff > 0.
+struct CrossArray {
+  const char* name;
+  int64_t rows, cols;
+  const float** to;
+};
+std::vector<CrossArray> cross_arrays(CrossWeights& weights);
+
 // Made ready once. Immutable: any number of calls may run on it at a time.
 struct CrossAttention {
   int64_t width = 0, context_width = 0, heads = 0, ff = 0;

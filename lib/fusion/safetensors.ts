@@ -114,6 +114,14 @@ export function parseSafetensors(bytes: Uint8Array, file: string): Map<string, S
   return tensors;
 }
 
+/** The `__metadata__` of a file that `parseSafetensors` has taken. */
+export function safetensorsMetadata(bytes: Uint8Array): Readonly<Record<string, string>> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const header = bytes.subarray(8, 8 + Number(view.getBigUint64(0, true)));
+  const parsed = JSON.parse(new TextDecoder().decode(header)) as { __metadata__?: Record<string, string> };
+  return parsed.__metadata__ ?? {};
+}
+
 /**
  * The bytes of a safetensors file. Tensors lie widest elements first, then by name, so that each is aligned to its
  * elements and the same tensors always give the same bytes.
@@ -196,4 +204,23 @@ export function toFloat32(tensor: StoredTensor): Float32Array {
     return new Float32Array(words.buffer);
   }
   return Float32Array.from(data);
+}
+
+/** IEEE half-precision bit patterns, rounded to the nearest, ties to even; too large becomes infinite. */
+export function toHalves(values: Float32Array): Uint16Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(words, (word) => {
+    const sign = (word >>> 16) & 0x8000;
+    const rest = word & 0x7fffffff;
+    if (rest > 0x7f800000) return sign | 0x7e00;
+    if (rest >= 0x477ff000) return sign | 0x7c00;
+    if (rest < 0x38800000) {
+      // Below the smallest normal half: an integer multiple of 2^-24.
+      const multiple = new Float32Array(Uint32Array.of(rest).buffer)[0]! * 2 ** 24;
+      const floor = Math.floor(multiple);
+      const over = multiple - floor;
+      return sign | (floor + (over > 0.5 || (over === 0.5 && floor % 2 === 1) ? 1 : 0));
+    }
+    return sign | ((rest - 0x38000000 + 0xfff + ((rest >>> 13) & 1)) >>> 13);
+  });
 }

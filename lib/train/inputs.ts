@@ -52,6 +52,12 @@ export function selectModalities(table: FilmTable, names: readonly string[]): Fi
   return { ...table, modalities, present };
 }
 
+/** Films that have any modality of the table: the others can neither be learned from nor predicted. */
+export function withAny(rows: Int32Array, { modalities, present }: FilmTable): Int32Array {
+  const count = Object.keys(modalities).length;
+  return rows.filter((row) => present.subarray(row * count, (row + 1) * count).includes(1));
+}
+
 /** Films that have a modality, of the rows given. */
 export function withModality(rows: Int32Array, table: FilmTable, m: number): Int32Array {
   const count = Object.keys(table.modalities).length;

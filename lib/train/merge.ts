@@ -12,6 +12,21 @@ export interface MergedNetwork {
   weights: Map<string, NetworkWeight>;
 }
 
+/** @throws TrainError ERR_TRAIN_CONFIG  networks of this shape cannot be merged */
+export function checkMergeable(spec: FusionNetworkSpec): void {
+  const layers = [...spec.modalities.map(({ projection }) => projection), ...spec.trunk];
+  const norm = layers.some(({ layerNorm }) => layerNorm);
+  const attends = spec.modalities.find(({ sequence }) => sequence?.pooling === 'attention');
+  if (spec.fusion.kind !== 'concat' || norm || attends) {
+    const attention = attends ? `, attention over the steps of ${attends.name}` : '';
+    throw new TrainError('ERR_TRAIN_CONFIG', {
+      field: 'training.ensemble',
+      expected: "networks of the kind 'concat' without layer norm, which merge exactly",
+      got: `'${spec.fusion.kind}'${norm ? ' with layer norm' : ''}${attention}`,
+    });
+  }
+}
+
 /**
  * Merges networks of the kind 'concat' without layer norm: projections stand side by side, every trunk layer's weights
  * lie on the diagonal of a larger matrix, heads take 1/count of each. Exact but for rounding. The first network's
@@ -33,17 +48,7 @@ export function mergeNetworks(
     });
   }
   if (count === 1) return { spec, weights: new Map(first) };
-  const layers = [...spec.modalities.map(({ projection }) => projection), ...spec.trunk];
-  const norm = layers.some(({ layerNorm }) => layerNorm);
-  const attends = spec.modalities.find(({ sequence }) => sequence?.pooling === 'attention');
-  if (spec.fusion.kind !== 'concat' || norm || attends) {
-    const attention = attends ? `, attention over the steps of ${attends.name}` : '';
-    throw new TrainError('ERR_TRAIN_CONFIG', {
-      field: 'training.ensemble',
-      expected: "networks of the kind 'concat' without layer norm, which merge exactly",
-      got: `'${spec.fusion.kind}'${norm ? ' with layer norm' : ''}${attention}`,
-    });
-  }
+  checkMergeable(spec);
   const wider = <L extends { out: number }>(layer: L): L => ({ ...layer, out: count * layer.out });
   const merged = parseFusionNetworkSpec({
     ...spec,

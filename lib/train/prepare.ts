@@ -15,9 +15,10 @@ import {
   type InputScaler,
   reduceModality,
   selectModalities,
+  withAny,
   withModality,
 } from './inputs.js';
-import type { FilmTable, TableSplit } from './table.js';
+import type { FilmTable, TableModality, TableSplit } from './table.js';
 import { type FittedTargets, fitTargets } from './targets.js';
 import type { TrainerData } from './trainer-types.js';
 
@@ -43,6 +44,9 @@ export interface PreparedFit {
   /** Films for validation; none where the split has none. */
   valid: Int32Array;
 }
+
+/** By modality and reduction: what fits on one table and split have in common. */
+export type ScalerCache = Map<string, Promise<{ scaler: InputScaler; modality: TableModality }>>;
 
 /** The network over vectors of these widths. */
 export function networkOf(
@@ -98,16 +102,18 @@ export async function prepareFit(
   split: TableSplit,
   config: ParsedTableConfig,
   exec: ExecOptions,
-  scalers?: Record<string, InputScaler>,
+  {
+    scalers,
+    cache = new Map(),
+  }: { scalers?: Record<string, InputScaler> | undefined; cache?: ScalerCache | undefined } = {},
 ): Promise<PreparedFit> {
   const { training, inputs } = config;
   const names = inputs.modalities?.map(({ name }) => name) ?? Object.keys(whole.modalities);
   const table = selectModalities(whole, names);
   const count = names.length;
   checkRows(split, table);
-  const hasAny = (row: number) => table.present.subarray(row * count, (row + 1) * count).includes(1);
-  const train = split.train.filter(hasAny);
-  const valid = split.valid.filter(hasAny);
+  const train = withAny(split.train, table);
+  const valid = withAny(split.valid, table);
   if (train.length === 0) {
     throw new DataError('ERR_DATA_EMPTY', {
       field: 'split.train',
@@ -135,21 +141,21 @@ export async function prepareFit(
     })),
   });
   const fitted: Record<string, InputScaler> = {};
-  const modalities: Record<string, FilmTable['modalities'][string]> = {};
+  const modalities: Record<string, TableModality> = {};
   for (const [m, name] of names.entries()) {
     throwIfCancelled(exec.signal);
-    const has = withModality(train, table, m);
     const reduce = config.network.modalities[name]?.principalDirections;
-    fitted[name] = scalers?.[name] ?? (await fitScaler(name, table, has, reduce, exec));
-    checkFinite(name, table, withModality(valid, table, m));
-    modalities[name] = fitted[name].directions
-      ? await reduceModality(
-          table.modalities[name]!,
-          (film) => table.present[film * count + m] === 1,
-          fitted[name],
-          exec,
-        )
-      : table.modalities[name]!;
+    const key = `${name} ${JSON.stringify(reduce)}`;
+    let ready = cache.get(key);
+    if (!ready) {
+      ready = scaledModality(name, m, table, { train, valid }, reduce, scalers?.[name], exec);
+      cache.set(key, ready);
+      // One that was cancelled is nobody else's.
+      ready.catch(() => cache.delete(key));
+    }
+    const { scaler, modality } = await ready;
+    fitted[name] = scaler;
+    modalities[name] = modality;
   }
   const reduced = { ...table, modalities };
   const spec = parseFusionNetworkSpec(shared((name) => modalities[name]!.dim));
@@ -192,6 +198,25 @@ export async function prepareFit(
     },
     valid,
   };
+}
+
+async function scaledModality(
+  name: string,
+  m: number,
+  table: FilmTable,
+  { train, valid }: { train: Int32Array; valid: Int32Array },
+  reduce: { keep: number; power: number } | undefined,
+  given: InputScaler | undefined,
+  exec: ExecOptions,
+): Promise<{ scaler: InputScaler; modality: TableModality }> {
+  const has = withModality(train, table, m);
+  const scaler = given ?? (await fitScaler(name, table, has, reduce, exec));
+  checkFinite(name, table, withModality(valid, table, m));
+  const modality = table.modalities[name]!;
+  if (!scaler.directions) return { scaler, modality };
+  const count = Object.keys(table.modalities).length;
+  const isThere = (film: number) => table.present[film * count + m] === 1;
+  return { scaler, modality: await reduceModality(modality, isThere, scaler, exec) };
 }
 
 function checkRows(split: TableSplit, { ids }: FilmTable): void {

@@ -5,6 +5,7 @@ import { type FusionNetworkSpec, steppedFusions } from '../fusion/network-spec.j
 import { ACTIVATIONS } from '../ops/activation.js';
 import { DEFAULT_FRACTIONS, datasetSchema, splitSchema } from './data/config.js';
 import { kernelSection } from './kernel-schema.js';
+import { searchSection } from './search-space.js';
 
 const name = z
   .string()
@@ -302,14 +303,18 @@ export const fuseConfigSchema = z.strictObject({
   network: networkSection.prefault({}),
   training: trainingSection.prefault({}),
   calibration: calibrationSection.prefault({}),
+  search: searchSection.optional(),
 });
 
 /** As written: what has a default may be left out. */
 export type FuseConfig = z.input<typeof fuseConfigSchema>;
 /** As used: every default filled in. */
 export type ParsedFuseConfig = z.output<typeof fuseConfigSchema>;
-/** What fitTable reads of a configuration; `data` and `inputs` are fit's. */
-export type TableConfig = Pick<FuseConfig, 'seed' | 'targets' | 'network' | 'training' | 'calibration'>;
+/** What fitTable reads of a configuration; of `inputs` only which modalities, and of what input. */
+export type TableConfig = Pick<
+  FuseConfig,
+  'seed' | 'inputs' | 'targets' | 'network' | 'training' | 'calibration'
+>;
 export type TargetConfig = ParsedFuseConfig['targets'][number];
 export type RegressionTarget = Extract<TargetConfig, { task: 'regression' }>;
 export type BinaryTarget = Extract<TargetConfig, { task: 'binary' }>;

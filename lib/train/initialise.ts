@@ -68,6 +68,6 @@ function fanIn(
   shapes: ReadonlyMap<string, readonly number[]>,
 ): number {
   if (shape.length > 1) return shape.at(-1)!;
-  const matrix = name.replace(/\.bias$/, '.weight').replace(/\.b(_a)?$/, '.W$1');
+  const matrix = name.replace(/\.bias$/, '.weight').replace(/\.b(_a|[qkvo12])?$/, '.W$1');
   return (shapes.get(matrix) ?? shape).at(-1)!;
 }

@@ -4,6 +4,7 @@
  */
 import { TrainError } from '../errors.js';
 import { type FusionNetworkSpec, weightShapes } from '../fusion/network.js';
+import { crossModalHidden } from '../fusion/network-spec.js';
 import { ACTIVATIONS } from '../ops/activation.js';
 import type { HeadLoss, TrainerOptions } from './trainer-types.js';
 
@@ -21,6 +22,7 @@ const OPS = [
   'tensor',
   'low-rank',
   'modality-attention',
+  'cross-modal',
 ] as const;
 type Op = (typeof OPS)[number];
 
@@ -224,6 +226,8 @@ class Compiler {
         return this.trunk('', this.product(hidden));
       case 'attention':
         return this.trunk('', this.attention(this.side(all, hidden, d), d));
+      case 'cross-modal':
+        return this.trunk('', this.crossModal(this.side(all, hidden, d), d));
       default:
         throw new TrainError('ERR_TRAIN_CONFIG', {
           field: 'spec.fusion.kind',
@@ -346,6 +350,20 @@ class Compiler {
       : [this.at('fusion.W'), this.at('fusion.b'), this.at('fusion.w')];
     const k = feature ? d : (fusion.attentionDim ?? d);
     return this.next('fusion', 'modality-attention', x, d, params, [feature ? 0 : 1, k]);
+  }
+
+  crossModal(x: number, d: number): number {
+    const { fusion } = this.spec;
+    if (fusion.kind !== 'cross-modal') throw new TypeError(fusion.kind);
+    const params = [...this.parameters].filter(([name]) => name.startsWith('fusion.blocks.'));
+    return this.next(
+      'fusion',
+      'cross-modal',
+      x,
+      d,
+      params.map(([, { at }]) => at),
+      [fusion.heads, crossModalHidden(this.spec), fusion.blocks],
+    );
   }
 
   loss(loss: HeadLoss, targets: TrainingProgram['targets'], numbers: number[]): number[] {

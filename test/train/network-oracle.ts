@@ -1,5 +1,6 @@
 /** A fusion network and its losses in plain double precision, one film at a time, as the doc comments describe them. */
 import type { FusionNetworkSpec } from '../../lib/fusion/network.js';
+import { crossModal } from '../ops/attention-oracle.js';
 import type { HeadLoss, TrainerData } from '../../lib/train/trainer.js';
 
 export type Weights64 = Map<string, Float64Array>;
@@ -136,6 +137,36 @@ export class NetworkOracle {
     });
   }
 
+  crossModal(hidden: number[][]): number[] {
+    const { fusion } = this.spec;
+    if (fusion.kind !== 'cross-modal') throw new TypeError(fusion.kind);
+    const width = hidden[0]!.length;
+    const blocks = Array.from({ length: fusion.blocks }, (_, i) => {
+      const of = (part: string) => this.get(`fusion.blocks.${i}.${part}`);
+      const norm = (n: number) => ({ weight: of(`norm${n}.weight`), bias: of(`norm${n}.bias`) });
+      const attention = {
+        Wq: of('Wq'),
+        bq: of('bq'),
+        Wk: of('Wk'),
+        bk: of('bk'),
+        Wv: of('Wv'),
+        bv: of('bv'),
+      };
+      const block = {
+        norm1: norm(1),
+        W1: of('W1'),
+        b1: of('b1'),
+        W2: of('W2'),
+        b2: of('b2'),
+        norm2: norm(2),
+      };
+      const sizes = { width, contextWidth: width, heads: fusion.heads };
+      return { ...sizes, ...attention, Wo: of('Wo'), bo: of('bo'), block };
+    });
+    const x = Float64Array.from(hidden.flat());
+    return [...crossModal(blocks, x, hidden.length, new Array(hidden.length).fill(1))];
+  }
+
   product(hidden: (number[] | undefined)[]): number[] {
     const { fusion, modalities } = this.spec;
     const ended = hidden.map((h, m) => [...(h ?? new Array(modalities[m]!.projection.out).fill(0)), 1]);
@@ -187,6 +218,8 @@ export class NetworkOracle {
       }
       case 'attention':
         return this.trunk('', this.attend(there));
+      case 'cross-modal':
+        return this.trunk('', this.crossModal(there));
       case 'tensor':
       case 'low-rank':
         return this.trunk('', this.product(hidden));

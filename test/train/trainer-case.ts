@@ -21,12 +21,13 @@ export const KINDS = [
   'low-rank',
   'tanh',
   'feature',
+  'cross-modal',
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Three modalities: a vector, a sequence attended to, a sequence averaged. */
 export function specOf(kind: Kind): FusionNetworkSpec {
-  const same = kind === 'weighted-sum' || kind === 'tanh' || kind === 'feature';
+  const same = kind === 'weighted-sum' || kind === 'tanh' || kind === 'feature' || kind === 'cross-modal';
   const fusion: FusionNetworkSpec['fusion'] =
     kind === 'tensor'
       ? { kind, out: 6, activation: 'tanh' }
@@ -36,7 +37,9 @@ export function specOf(kind: Kind): FusionNetworkSpec {
           ? { kind: 'attention', form: 'tanh', attentionDim: 3 }
           : kind === 'feature'
             ? { kind: 'attention', form: 'feature' }
-            : { kind };
+            : kind === 'cross-modal'
+              ? { kind, heads: 5, blocks: 2, hidden: 6 }
+              : { kind };
   return {
     modalities: [
       { name: 'text', dim: 7, projection: layer(5, 'gelu', true) },
@@ -73,7 +76,7 @@ export function weightsOf(spec: FusionNetworkSpec, seed: number): Map<string, Ne
   for (const [name, shape] of weightShapes(spec)) {
     const size = shape.reduce((a, b) => a * b, 1);
     const scale = 1 / Math.sqrt(shape.length > 1 ? shape.at(-1)! : 2);
-    const shift = name.endsWith('.scale') || /norm\.weight$/.test(name) ? 1 : 0;
+    const shift = name.endsWith('.scale') || /norm\d?\.weight$/.test(name) ? 1 : 0;
     weights.set(name, {
       shape,
       data: randomF32(size, seed + weights.size).map((x) => x * scale * (shift ? 0.3 : 1) + shift),

@@ -43,9 +43,7 @@ Napi::Value cross_modal_backward_node(const Napi::CallbackInfo& info) {
   float* const dh = call.out_f32(12, "dh", h.size).data;
   const auto gradients = std::make_shared<std::vector<CrossGradients>>(static_cast<size_t>(blocks));
   for (size_t i = 0; i < weights.size(); ++i) {
-    CrossGradients& g = (*gradients)[i / 16];
-    float** const to[] = {&g.Wq,    &g.bq,     &g.Wk, &g.bk, &g.Wv, &g.bv, &g.Wo,    &g.bo,
-                          &g.gain1, &g.shift1, &g.W1, &g.b1, &g.W2, &g.b2, &g.gain2, &g.shift2};
+    const std::vector<float**> to = cross_gradient_arrays((*gradients)[i / 16]);
     *to[i % 16] = call.out_f32(13 + i, "gradients", weights[i].size).data;
   }
   return call.run([=, dc = dc.data](const Exec& exec) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../cross_modal/cross_modal.h"
 #include "../loss/loss.h"
 #include "../modality_attention/modality_attention.h"
 #include "../optimizer/optimizer.h"
@@ -72,9 +73,9 @@ class Checker {
   }
 
   void check(const TrainingNode& n) {
-    static constexpr int kParts[kTrainingOpCount][3] = {{0, 2, 2}, {1, 3, 2}, {1, 2, 0}, {1, 0, 1},
-                                                        {1, 2, 0}, {1, 0, 2}, {1, 1, 2}, {1, 1, 1},
-                                                        {2, 1, 2}, {0, 2, 0}, {0, 0, 1}, {1, 3, 2}};
+    static constexpr int kParts[kTrainingOpCount][3] = {{0, 2, 2}, {1, 3, 2}, {1, 2, 0}, {1, 0, 1}, {1, 2, 0},
+                                                        {1, 0, 2}, {1, 1, 2}, {1, 1, 1}, {2, 1, 2}, {0, 2, 0},
+                                                        {0, 0, 1}, {1, 3, 2}, {1, 0, 3}};
     const int op = static_cast<int>(n.op);
     require(op >= 0 && op < kTrainingOpCount, "an operator");
     const bool product = n.op == TrainingOp::kTensor || n.op == TrainingOp::kLowRank;
@@ -84,9 +85,13 @@ class Checker {
     } else {
       require(n.in.size() == static_cast<size_t>(kParts[op][0]), "the inputs of a node");
     }
-    require(n.param.size() ==
-                (n.op == TrainingOp::kLowRank ? n.in.size() + 2 : static_cast<size_t>(kParts[op][1])),
-            "the parameters of a node");
+    size_t params = static_cast<size_t>(kParts[op][1]);
+    if (n.op == TrainingOp::kLowRank) params = n.in.size() + 2;
+    if (n.op == TrainingOp::kCrossModal) {
+      require(n.integer[2] >= 1 && n.integer[2] <= kMaxCrossBlocks, "the blocks of a node");
+      params = 16 * static_cast<size_t>(n.integer[2]);
+    }
+    require(n.param.size() == params, "the parameters of a node");
     for (const int64_t v : n.in) {
       require(v >= 0 && v < static_cast<int64_t>(p_.values.size()) && made_[static_cast<size_t>(v)],
               "a value before it is made");
@@ -187,6 +192,20 @@ class Checker {
         parameter(n.param[0], k[1] * y.cols);
         parameter(n.param[1], k[1]);
         optional(n.param[2], k[1]);
+        break;
+      }
+      case TrainingOp::kCrossModal: {
+        shape(*x, -1, y.cols * count_);
+        shape(y, -1, y.cols);
+        require(k[0] >= 1 && k[0] <= 1024 && y.cols % k[0] == 0 && k[1] >= 1 && k[1] <= 65536,
+                "the heads of a node");
+        CrossWeights w{};
+        w.width = w.context_width = y.cols;
+        w.ff = k[1];
+        const std::vector<CrossArray> arrays = cross_arrays(w);
+        for (size_t i = 0; i < n.param.size(); ++i) {
+          parameter(n.param[i], arrays[i % 16].rows * arrays[i % 16].cols);
+        }
         break;
       }
     }

@@ -15,6 +15,7 @@
 #include "../sequence_attention/sequence_attention_backward.h"
 #include "../tensor_fusion/tensor_fusion_backward.h"
 #include "fusion_training.h"
+#include "training_cross.h"
 #include "training_layout.h"
 
 namespace cinefuse {
@@ -237,6 +238,20 @@ class CpuTraining {
                                           {dc, dh, dW, db, dw}, exec_);
   }
 
+  void cross_modal_forward(const TrainingNode& node, size_t i, int64_t rows, int64_t d, const float* h,
+                           float* c) const {
+    const std::vector<CrossWeights> blocks = training_cross_weights(node, d, t_.parameters.data());
+    cinefuse::cross_modal_forward({d, node.integer[2], blocks.data()}, rows, p_.modality_count(), h, mask(0),
+                                  c, saved(i), exec_);
+  }
+  void cross_modal_backward(const TrainingNode& node, size_t i, int64_t rows, int64_t d, const float* h,
+                            const float* dc, float* dh) const {
+    const std::vector<CrossWeights> blocks = training_cross_weights(node, d, t_.parameters.data());
+    const std::vector<CrossGradients> gradients = training_cross_gradients(node, t_.gradients.data());
+    cinefuse::cross_modal_backward({d, node.integer[2], blocks.data()}, rows, p_.modality_count(), h, mask(0),
+                                   saved(i), {dc, dh, gradients.data()}, exec_);
+  }
+
   void take_columns(int64_t rows, int64_t all, int64_t column, int64_t cols, const float* x, float* y) const {
     for (int64_t r = 0; r < rows; ++r) std::copy_n(x + r * all + column, cols, y + r * cols);
   }
@@ -396,6 +411,10 @@ class CpuTraining {
         return modality_attention_saved(
             {static_cast<AttentionForm>(node.integer[0]), d, node.integer[1], nullptr, nullptr, nullptr},
             rows, p.modality_count());
+      case TrainingOp::kCrossModal: {
+        const std::vector<CrossWeights> blocks = training_cross_weights(node, d, nullptr);
+        return cross_modal_saved({d, node.integer[2], blocks.data()}, rows, p.modality_count());
+      }
       default:
         return 0;
     }

@@ -23,8 +23,9 @@ enum class TrainingOp : int {
   kTensor,             // h_1 ... h_M -> y; W, b
   kLowRank,            // h_1 ... h_M -> y; factors, rank weights, bias; integers: rank
   kModalityAttention,  // (rows, M, d) -> (rows, d); W, b, w or -1; integers: enum class AttentionForm, k
+  kCrossModal,  // (rows, M, d) -> (rows, d); cross_arrays of each block; integers: heads, hidden, blocks
 };
-constexpr int kTrainingOpCount = 12;
+constexpr int kTrainingOpCount = 13;
 constexpr int kMostNodeInputs = 8;
 
 struct TrainingValue {

@@ -133,6 +133,9 @@ class TrainingWalk {
       case TrainingOp::kModalityAttention:
         ops_.modality_attention_forward(i, k[0], k[1], n, width, x, param(0), param(1), param(2), y);
         break;
+      case TrainingOp::kCrossModal:
+        ops_.cross_modal_forward(node, i, n, width, x, y);
+        break;
     }
   }
 
@@ -181,6 +184,9 @@ class TrainingWalk {
       case TrainingOp::kModalityAttention:
         ops_.modality_attention_backward(i, k[0], k[1], n, width, x, param(0), param(1), param(2), dy, dx[0],
                                          dparam(0), dparam(1), dparam(2));
+        break;
+      case TrainingOp::kCrossModal:
+        ops_.cross_modal_backward(node, i, n, width, x, dy, dx[0]);
         break;
     }
   }

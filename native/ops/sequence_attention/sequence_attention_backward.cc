@@ -20,6 +20,11 @@ class Kept {
 
 }  // namespace
 
+std::vector<float**> cross_gradient_arrays(CrossGradients& g) {
+  return {&g.Wq,    &g.bq,     &g.Wk, &g.bk, &g.Wv, &g.bv, &g.Wo,    &g.bo,
+          &g.gain1, &g.shift1, &g.W1, &g.b1, &g.W2, &g.b2, &g.gain2, &g.shift2};
+}
+
 void temporal_gradients(const TemporalParams& params, const TemporalGradients& gradients, const Exec& exec) {
   require_cpu(exec, "The gradients of temporal attention");
   TemporalParams p = params;

@@ -43,6 +43,8 @@ struct CrossGradients {
   float *Wq, *bq, *Wk, *bk, *Wv, *bv, *Wo, *bo;
   float *gain1, *shift1, *W1, *b1, *W2, *b2, *gain2, *shift2;
 };
+// Its arrays' places in the order of cross_arrays, those of the block too.
+std::vector<float**> cross_gradient_arrays(CrossGradients& gradients);
 size_t cross_saved(const CrossWeights& weights, const CrossParams& params);
 void cross_forward(const CrossWeights& weights, const CrossParams& params, float* saved, const Exec& exec);
 void cross_backward(const CrossWeights& weights, const CrossParams& params, const float* saved,

@@ -133,8 +133,7 @@ Napi::Value cross_attention_backward_node(const Napi::CallbackInfo& info) {
   g.dy = dy.data;
   g.dx = call.out_f32(14, "dx", x.size).data;
   g.dctx = call.out_f32(15, "dcontext", ctx.size).data;
-  float** const to[] = {&g.Wq,    &g.bq,     &g.Wk, &g.bk, &g.Wv, &g.bv, &g.Wo,    &g.bo,
-                        &g.gain1, &g.shift1, &g.W1, &g.b1, &g.W2, &g.b2, &g.gain2, &g.shift2};
+  const std::vector<float**> to = cross_gradient_arrays(g);
   for (size_t i = 0; i < weights.size(); ++i)
     *to[i] = call.out_f32(16 + i, "gradients", weights[i].size).data;
   return call.run([=](const Exec& exec) { cross_gradients(w, p, g, exec); });

@@ -79,3 +79,14 @@ export type {
   SubsetEvaluation,
   WorstCase,
 } from './evaluation.js';
+export { forecastRows } from './forecast-rows.js';
+export { isJudged, type JudgedHead } from './head-scores.js';
+export {
+  REPORT_FORMATS,
+  type ReportAbout,
+  type ReportFormat,
+  type ReportOptions,
+  reportHtml,
+  reportJson,
+  writeReport,
+} from './report/report.js';

@@ -63,6 +63,28 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
+  activationBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    kind: number,
+    slope: number,
+    rows: number,
+    cols: number,
+    x: Float32Array,
+    y: Float32Array | undefined,
+    dy: Float32Array,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+
+  dropout(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    p: number,
+    seed: number,
+    stream: number,
+    x: Float32Array,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
   frames(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -183,6 +205,16 @@ export interface NativeAddon {
     c: Float64Array,
   ): NativeResult<Float64Array>;
 
+  layerNormBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    rows: number,
+    cols: number,
+    eps: number,
+    x: Float32Array,
+    gain: Float32Array | undefined,
+    dy: Float32Array,
+  ): NativeResult<[dx: Float32Array, dgain: Float32Array, dbias: Float32Array]>;
   createFusionNetwork(
     exec: NativeExec,
     cancel: NativeCancel,
@@ -281,6 +313,53 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
+  linearBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    rows: number,
+    inFeatures: number,
+    outFeatures: number,
+    x: Float32Array,
+    weight: Float32Array,
+    dy: Float32Array,
+    inputGradient: boolean,
+  ): NativeResult<[dx: Float32Array, dW: Float32Array, db: Float32Array]>;
+
+  loss(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    kind: number,
+    reduction: number,
+    rows: number,
+    cols: number,
+    delta: number,
+    smoothing: number,
+    x: Float32Array,
+    target: Float32Array,
+    classWeights: Float32Array | undefined,
+    rowWeights: Float32Array | undefined,
+    gradient: boolean,
+  ): NativeResult<[loss: Float32Array, dx: Float32Array]>;
+  optimizerStep(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    kind: number,
+    nesterov: boolean,
+    learningRate: number,
+    momentum: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    weightDecay: number,
+    l1: number,
+    step: number,
+    gradientScale: number,
+    g: Float32Array,
+    p: Float32Array,
+    m: Float32Array | undefined,
+    v: Float32Array | undefined,
+  ): NativeResult<unknown>;
+  squaredNorm(exec: NativeExec, cancel: NativeCancel, g: Float32Array): NativeResult<Float64Array>;
   mel(
     exec: NativeExec,
     cancel: NativeCancel,

@@ -1,6 +1,12 @@
 /** `cinefuse/ops`: the operators, usable on their own. */
 export { type Activation, activation, activationSync, logSoftmax, softmax } from './activation.js';
 export {
+  type ActivationBackwardInput,
+  type ActivationBackwardOptions,
+  activationBackward,
+  type DifferentiableActivation,
+} from './activation_backward.js';
+export {
   type CudaState,
   type DeviceMemory,
   type DeviceStatus,
@@ -51,7 +57,22 @@ export {
   kernelMatrix,
   kernelMatrix64,
 } from './kernel_matrix.js';
+export { type DropoutOptions, dropout } from './dropout.js';
 export { Linear, type LinearLayer, type LinearOptions, linear } from './linear.js';
+export {
+  type LinearBackwardInput,
+  type LinearBackwardOptions,
+  type LinearGradients,
+  linearBackward,
+} from './linear_backward.js';
+export {
+  type Loss,
+  type LossInput,
+  type LossOptions,
+  type LossReduction,
+  type LossResult,
+  loss,
+} from './loss.js';
 export {
   kaldiFbank,
   linearSpectrogram,
@@ -66,6 +87,19 @@ export {
 } from './mel.js';
 export { Prepared } from './prepared.js';
 export { type LayerNormOptions, layerNorm } from './layer_norm.js';
+export {
+  type LayerNormBackwardInput,
+  type LayerNormBackwardOptions,
+  type LayerNormGradients,
+  layerNormBackward,
+} from './layer_norm_backward.js';
+export {
+  type Optimizer,
+  type OptimizerStepOptions,
+  type OptimizerStepState,
+  optimizerStep,
+  squaredNorm,
+} from './optimizer.js';
 export { LowRankFusion, type LowRankFusionLayer } from './low_rank_fusion.js';
 export {
   type LowRankFusionGradients,

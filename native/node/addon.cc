@@ -9,6 +9,7 @@ namespace cinefuse {
 
 Napi::Value activation_node(const Napi::CallbackInfo& info);
 Napi::Value additive_attention_backward_node(const Napi::CallbackInfo& info);
+Napi::Value activation_backward_node(const Napi::CallbackInfo& info);
 Napi::Value additive_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value additive_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value cholesky_factor_node(const Napi::CallbackInfo& info);
@@ -21,6 +22,7 @@ Napi::Value cross_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value cross_modal_backward_node(const Napi::CallbackInfo& info);
 Napi::Value device_memory_node(const Napi::CallbackInfo& info);
 Napi::Value devices_node(const Napi::CallbackInfo& info);
+Napi::Value dropout_node(const Napi::CallbackInfo& info);
 Napi::Value frames_node(const Napi::CallbackInfo& info);
 Napi::Value frames_size_node(const Napi::CallbackInfo& info);
 Napi::Value fusion_network_node(const Napi::CallbackInfo& info);
@@ -32,11 +34,14 @@ Napi::Value gram_node(const Napi::CallbackInfo& info);
 Napi::Value kernel_matrix64_node(const Napi::CallbackInfo& info);
 Napi::Value kernel_matrix_node(const Napi::CallbackInfo& info);
 Napi::Value layer_norm_node(const Napi::CallbackInfo& info);
+Napi::Value layer_norm_backward_node(const Napi::CallbackInfo& info);
 Napi::Value linear_node(const Napi::CallbackInfo& info);
+Napi::Value linear_backward_node(const Napi::CallbackInfo& info);
 Napi::Value linear_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value linear_run_node(const Napi::CallbackInfo& info);
 Napi::Value low_rank_fusion_backward_node(const Napi::CallbackInfo& info);
 Napi::Value low_rank_fusion_forward_node(const Napi::CallbackInfo& info);
+Napi::Value loss_node(const Napi::CallbackInfo& info);
 Napi::Value low_rank_fusion_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value low_rank_fusion_run_node(const Napi::CallbackInfo& info);
 Napi::Value mel_filterbank_node(const Napi::CallbackInfo& info);
@@ -48,6 +53,7 @@ Napi::Value modality_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value modality_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value open_device_library_node(const Napi::CallbackInfo& info);
 Napi::Value outer_product_backward_node(const Napi::CallbackInfo& info);
+Napi::Value optimizer_step_node(const Napi::CallbackInfo& info);
 Napi::Value outer_product_node(const Napi::CallbackInfo& info);
 Napi::Value power_to_db_node(const Napi::CallbackInfo& info);
 Napi::Value product_node(const Napi::CallbackInfo& info);
@@ -55,6 +61,7 @@ Napi::Value product_transposed_node(const Napi::CallbackInfo& info);
 Napi::Value reset_device_node(const Napi::CallbackInfo& info);
 Napi::Value spatial_attention_node(const Napi::CallbackInfo& info);
 Napi::Value spatial_attention_backward_node(const Napi::CallbackInfo& info);
+Napi::Value squared_norm_node(const Napi::CallbackInfo& info);
 Napi::Value temporal_attention_node(const Napi::CallbackInfo& info);
 Napi::Value temporal_attention_backward_node(const Napi::CallbackInfo& info);
 Napi::Value tensor_fusion_backward_node(const Napi::CallbackInfo& info);
@@ -109,6 +116,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("activation", guarded<activation_node>(env, "activation"));
   exports.Set("additiveAttentionBackward",
               guarded<additive_attention_backward_node>(env, "additiveAttentionBackward"));
+  exports.Set("activationBackward", guarded<activation_backward_node>(env, "activationBackward"));
   exports.Set("additiveAttentionPrepare",
               guarded<additive_attention_prepare_node>(env, "additiveAttentionPrepare"));
   exports.Set("additiveAttentionRun", guarded<additive_attention_run_node>(env, "additiveAttentionRun"));
@@ -123,6 +131,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("crossModalBackward", guarded<cross_modal_backward_node>(env, "crossModalBackward"));
   exports.Set("deviceMemory", guarded<device_memory_node>(env, "deviceMemory"));
   exports.Set("devices", guarded<devices_node>(env, "devices"));
+  exports.Set("dropout", guarded<dropout_node>(env, "dropout"));
   exports.Set("frames", guarded<frames_node>(env, "frames"));
   exports.Set("framesSize", guarded<frames_size_node>(env, "framesSize"));
   exports.Set("fusionNetwork", guarded<fusion_network_node>(env, "fusionNetwork"));
@@ -134,11 +143,14 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("fusionTrainerStep", guarded<fusion_trainer_step_node>(env, "fusionTrainerStep"));
   exports.Set("fusionTrainerWrite", guarded<fusion_trainer_write_node>(env, "fusionTrainerWrite"));
   exports.Set("layerNorm", guarded<layer_norm_node>(env, "layerNorm"));
+  exports.Set("layerNormBackward", guarded<layer_norm_backward_node>(env, "layerNormBackward"));
   exports.Set("linear", guarded<linear_node>(env, "linear"));
+  exports.Set("linearBackward", guarded<linear_backward_node>(env, "linearBackward"));
   exports.Set("linearPrepare", guarded<linear_prepare_node>(env, "linearPrepare"));
   exports.Set("linearRun", guarded<linear_run_node>(env, "linearRun"));
   exports.Set("lowRankFusionBackward", guarded<low_rank_fusion_backward_node>(env, "lowRankFusionBackward"));
   exports.Set("lowRankFusionForward", guarded<low_rank_fusion_forward_node>(env, "lowRankFusionForward"));
+  exports.Set("loss", guarded<loss_node>(env, "loss"));
   exports.Set("lowRankFusionPrepare", guarded<low_rank_fusion_prepare_node>(env, "lowRankFusionPrepare"));
   exports.Set("lowRankFusionRun", guarded<low_rank_fusion_run_node>(env, "lowRankFusionRun"));
   exports.Set("mel", guarded<mel_node>(env, "mel"));
@@ -152,6 +164,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("modalityAttentionRun", guarded<modality_attention_run_node>(env, "modalityAttentionRun"));
   exports.Set("openDeviceLibrary", guarded<open_device_library_node>(env, "openDeviceLibrary"));
   exports.Set("outerProductBackward", guarded<outer_product_backward_node>(env, "outerProductBackward"));
+  exports.Set("optimizerStep", guarded<optimizer_step_node>(env, "optimizerStep"));
   exports.Set("outerProduct", guarded<outer_product_node>(env, "outerProduct"));
   exports.Set("powerToDb", guarded<power_to_db_node>(env, "powerToDb"));
   exports.Set("product", guarded<product_node>(env, "product"));
@@ -160,6 +173,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("spatialAttention", guarded<spatial_attention_node>(env, "spatialAttention"));
   exports.Set("spatialAttentionBackward",
               guarded<spatial_attention_backward_node>(env, "spatialAttentionBackward"));
+  exports.Set("squaredNorm", guarded<squared_norm_node>(env, "squaredNorm"));
   exports.Set("temporalAttention", guarded<temporal_attention_node>(env, "temporalAttention"));
   exports.Set("temporalAttentionBackward",
               guarded<temporal_attention_backward_node>(env, "temporalAttentionBackward"));

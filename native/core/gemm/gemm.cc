@@ -64,9 +64,10 @@ void PackedMatrix::unpack(float* w) const {
   }
 }
 
-void require_apart(const float* x, size_t x_size, const float* out, size_t out_size) {
+void require_apart(const float* x, size_t x_size, const float* out, size_t out_size, const char* field) {
   const bool apart = x_size == 0 || out_size == 0 || x + x_size <= out || out + out_size <= x;
-  CINEFUSE_REQUIRE(apart, Code::kInputValue, "out", "Expected an out that does not overlap the input");
+  CINEFUSE_REQUIRE(apart, Code::kInputValue, field,
+                   "Expected memory for %s that does not overlap the other arrays", field);
 }
 
 RowBlocks row_blocks(int64_t rows, Isa isa) {

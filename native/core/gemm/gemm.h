@@ -60,8 +60,9 @@ class PackedMatrix {
   std::unique_ptr<float[], Free> data_;
 };
 
-// For the front doors of what is made of gemm. Throws ERR_INPUT_VALUE, field "out".
-void require_apart(const float* x, size_t x_size, const float* out, size_t out_size);
+// For front doors. Throws ERR_INPUT_VALUE where the two overlap.
+void require_apart(const float* x, size_t x_size, const float* out, size_t out_size,
+                   const char* field = "out");
 
 // What happens to a sum: bias, then an elementwise function of whole stretches, in place. activation_epilogue
 // (ops/activation) makes one.

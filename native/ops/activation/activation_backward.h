@@ -12,6 +12,8 @@ struct ActivationGradients {
   const float *x, *y, *dy;  // y: the forward result
   float* dx;                // may be dy
 };
+// Throws for what cannot be run; cheap, for the JS thread. y: its size, or -1 where it is not given.
+void activation_backward_check(const ActivationGradients& gradients, size_t x, int64_t y, size_t dy);
 void activation_backward(const ActivationGradients& gradients, const Exec& exec);
 
 }  // namespace cinefuse

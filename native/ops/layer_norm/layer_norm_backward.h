@@ -17,6 +17,8 @@ struct LayerNormGradients {
   const float *x, *gain, *dy;  // gain may be null: 1
   float *dx, *dgain, *dbias;   // dx may be dy
 };
+// Throws for what cannot be run; cheap, for the JS thread. gain: its size, or -1 where it is not given.
+void layer_norm_backward_check(const LayerNormGradients& gradients, size_t x, int64_t gain, size_t dy);
 void layer_norm_backward(const LayerNormGradients& gradients, const Exec& exec);
 
 }  // namespace cinefuse

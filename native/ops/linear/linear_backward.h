@@ -20,6 +20,8 @@ struct LinearGradients {
   float *dx, *dW, *db;
 };
 
+// Throws ERR_SHAPE for sizes of arrays that do not fit; cheap, for the JS thread.
+void linear_backward_check(const LinearShape& shape, size_t x, size_t W, size_t dy);
 // b may be null.
 void linear_forward(const LinearShape& shape, const float* x, const float* W, const float* b, float* y,
                     const Exec& exec);

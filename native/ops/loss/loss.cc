@@ -68,6 +68,7 @@ void loss_check_values(const LossParams& p) {
 
 void loss(const LossParams& params, const Exec& exec) {
   loss_check_values(params);
+  require_cpu(exec, "Losses");
   loss_cpu(params, exec);
 }
 

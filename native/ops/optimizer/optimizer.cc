@@ -1,42 +1,19 @@
 #include "optimizer.h"
 
-#include <algorithm>
 #include <cmath>
-#include <vector>
-
-#include "../../core/pool.h"
-#include "optimizer_simd.h"
 
 namespace cinefuse {
-namespace {
 
-constexpr int64_t kChunk = 16384;  // numbers a task
+void optimizer_step_cpu(const OptimizerParams& params, int64_t n, float* p, const float* g, float* m,
+                        float* v, const Exec& exec);
+double squared_norm_cpu(int64_t n, const float* g, const Exec& exec);
+
+namespace {
 
 void check_number(const char* field, float value, float least, float below) {
   CINEFUSE_REQUIRE(value >= least && value < below, Code::kInputValue, field,
                    "Expected a number in [%g, %g) for %s, received %g", static_cast<double>(least),
                    static_cast<double>(below), field, static_cast<double>(value));
-}
-
-OptimizerStep step_of(const OptimizerParams& p) {
-  const bool adam = p.kind != OptimizerKind::kSgd, decoupled = p.kind == OptimizerKind::kAdamW;
-  const double t = static_cast<double>(p.step), lr = static_cast<double>(p.lr);
-  const double unbias1 = 1. - std::pow(static_cast<double>(p.beta1), t);
-  const double unbias2 = 1. - std::pow(static_cast<double>(p.beta2), t);
-  OptimizerStep s{};
-  s.scale = p.gradient_scale;
-  s.l2 = decoupled ? 0.f : p.weight_decay;
-  s.l1 = p.l1;
-  s.decay = decoupled ? static_cast<float>(1. - lr * static_cast<double>(p.weight_decay)) : 1.f;
-  s.rate = adam ? static_cast<float>(lr / unbias1) : p.lr;
-  s.momentum = p.momentum;
-  s.beta1 = p.beta1;
-  s.beta2 = p.beta2;
-  s.root = static_cast<float>(1. / std::sqrt(unbias2));
-  s.eps = p.eps;
-  s.first = p.step == 1;
-  s.nesterov = p.nesterov;
-  return s;
 }
 
 }  // namespace
@@ -61,32 +38,36 @@ void optimizer_check(const OptimizerParams& p) {
                    "Expected a momentum above 0 with nesterov");
 }
 
+OptimizerStep optimizer_step_of(const OptimizerParams& p) {
+  const bool adam = p.kind != OptimizerKind::kSgd, decoupled = p.kind == OptimizerKind::kAdamW;
+  const double t = static_cast<double>(p.step), lr = static_cast<double>(p.lr);
+  const double unbias1 = 1. - std::pow(static_cast<double>(p.beta1), t);
+  const double unbias2 = 1. - std::pow(static_cast<double>(p.beta2), t);
+  OptimizerStep s{};
+  s.scale = p.gradient_scale;
+  s.l2 = decoupled ? 0.f : p.weight_decay;
+  s.l1 = p.l1;
+  s.decay = decoupled ? static_cast<float>(1. - lr * static_cast<double>(p.weight_decay)) : 1.f;
+  s.rate = adam ? static_cast<float>(lr / unbias1) : p.lr;
+  s.momentum = p.momentum;
+  s.beta1 = p.beta1;
+  s.beta2 = p.beta2;
+  s.root = static_cast<float>(1. / std::sqrt(unbias2));
+  s.eps = p.eps;
+  s.first = p.step == 1;
+  s.nesterov = p.nesterov;
+  return s;
+}
+
 void optimizer_step(const OptimizerParams& params, int64_t n, float* p, const float* g, float* m, float* v,
                     const Exec& exec) {
-  const OptimizerStep step = step_of(params);
-  const OptimizerSimd& simd = optimizer_simd(exec.isa);
-  const bool sgd = params.kind == OptimizerKind::kSgd;
-  float* const velocity = params.momentum > 0.f ? m : nullptr;
-  parallel_for(exec, static_cast<int>((n + kChunk - 1) / kChunk), [&](int task) {
-    const int64_t i = task * kChunk, count = std::min(kChunk, n - i);
-    if (sgd) {
-      simd.sgd(&step, count, p + i, g + i, velocity ? velocity + i : nullptr);
-    } else {
-      simd.adam(&step, count, p + i, g + i, m + i, v + i);
-    }
-  });
+  require_cpu(exec, "Optimisers");
+  optimizer_step_cpu(params, n, p, g, m, v, exec);
 }
 
 double squared_norm(int64_t n, const float* g, const Exec& exec) {
-  const OptimizerSimd& simd = optimizer_simd(exec.isa);
-  std::vector<double> parts(static_cast<size_t>((n + kChunk - 1) / kChunk));
-  parallel_for(exec, static_cast<int>(parts.size()), [&](int task) {
-    const int64_t i = task * kChunk;
-    parts[static_cast<size_t>(task)] = simd.squared_norm(std::min(kChunk, n - i), g + i);
-  });
-  double sum = 0.;
-  for (const double part : parts) sum += part;
-  return sum;
+  require_cpu(exec, "Optimisers");
+  return squared_norm_cpu(n, g, exec);
 }
 
 }  // namespace cinefuse

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "../../core/exec.h"
+#include "optimizer_step.h"
 
 namespace cinefuse {
 
@@ -26,6 +27,8 @@ struct OptimizerParams {
 };
 // m: velocity of sgd (may be null without momentum) or first moment; v: second moment (null for sgd).
 void optimizer_check(const OptimizerParams& params);
+// For the twins.
+OptimizerStep optimizer_step_of(const OptimizerParams& params);
 void optimizer_step(const OptimizerParams& params, int64_t n, float* p, const float* g, float* m, float* v,
                     const Exec& exec);
 // Σ g², in float64 and a fixed order whatever the threads. Clipping: scale = min(1, c / (‖g‖ + 1e-6)) over

@@ -89,7 +89,8 @@ for (const { label, exec } of ways({ devices: false })) {
         for (const reduction of ['mean', 'sum', 'none'] as const) {
           const got = await loss(kind, input, { ...options, reduction });
           assertGolden(t, c, reduction, got.loss, label);
-          assertGolden(t, c, reduction === 'mean' ? 'd_mean' : 'd_sum', got.dx!, label);
+          const slopes = reduction === 'mean' ? 'd_mean' : 'd_sum';
+          if (c.tensors[slopes]) assertGolden(t, c, slopes, got.dx!, label);
           const without = await loss(kind, input, { ...options, reduction, gradient: false });
           t.is(without.dx, undefined);
           t.deepEqual(without.loss, got.loss);

@@ -26,7 +26,7 @@ export interface MetadataFitOptions {
 export const DEFAULT_FIT: MetadataFitOptions = {
   shrinkage: { cast: 4, director: 2 },
   penalty: { cast: 15, director: 5, series: 5 },
-  leastFilms: 2,
+  leastFilms: 1,
   budgetFlag: false,
   pieces: {
     year: 8,

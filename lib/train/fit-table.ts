@@ -4,6 +4,7 @@ import type { FusionNetworkSpec, NetworkWeight } from '../fusion/network.js';
 import { fromHalf, toHalves } from '../fusion/safetensors.js';
 import { type Checkpoint, fingerprintOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { type ParsedFuseConfig, parseFuseConfig, type TableConfig } from './config.js';
+import { fitKernelTable } from './fit-kernel-table.js';
 import type { EpochRecord, FitOptions, FittedTable } from './fit-types.js';
 import { inFullWidth } from './inputs.js';
 import { type MemberCalls, newMember, stepsPerEpoch, trainMember } from './member.js';
@@ -49,6 +50,8 @@ export async function fitTableWith(
   const { signal, onProgress, checkpoint: file, resume, checkpointEveryMs, ...exec } = options;
   const { training } = parsed;
   throwIfCancelled(signal);
+  const { fusion } = parsed.network;
+  if (fusion.kind === 'kernel') return fitKernelTable(table, split, parsed, fusion, options);
   const seeds =
     typeof training.ensemble === 'number'
       ? Array.from({ length: training.ensemble }, (_, k) => parsed.seed + k)

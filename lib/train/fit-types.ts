@@ -1,6 +1,7 @@
 /** What fitting takes and gives, whether of a table or of a data set. */
 import type { FusionNetworkSpec, NetworkWeight } from '../fusion/network.js';
 import type { ExecOptions } from '../ops/exec.js';
+import type { KernelHeadFit } from './kernel-config.js';
 
 /** Where a fit stands. */
 export interface FitProgress {
@@ -71,7 +72,10 @@ export interface FittedTable {
   spec: FusionNetworkSpec;
   weights: Map<string, NetworkWeight>;
   heads: FittedHead[];
+  /** A member of the ensemble each; none of the fusion kind 'kernel', which is solved. */
   history: MemberHistory[];
+  /** Of the fusion kind 'kernel': by head, how it was solved. */
+  kernel?: Record<string, KernelHeadFit>;
 }
 
 export interface FitOptions extends ExecOptions {

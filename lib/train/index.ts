@@ -90,3 +90,21 @@ export {
   reportJson,
   writeReport,
 } from './report/report.js';
+export { fitTable, loadCheckpoint } from './fit-table.js';
+export { datasetTable, type DatasetTable, fit, type FitDatasetOptions, type FitResult } from './fit.js';
+export {
+  type CrossValidation,
+  type CrossValidationOptions,
+  crossValidateTable,
+  type FoldResult,
+  foldsOf,
+} from './cross-validate.js';
+export {
+  type SearchConfig,
+  type SearchOptions,
+  type SearchProgress,
+  type SearchResult,
+  searchTable,
+  type Trial,
+} from './search.js';
+export { mergeNetworks } from './merge.js';

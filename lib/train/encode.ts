@@ -246,10 +246,9 @@ class Encoding {
           if (code !== '' && code !== 'ERR_INPUT_LANGUAGE') refused.push(this.#refusal(job, row, why));
         });
         throwIfCancelled(this.#options.signal);
-        if (lost > 0) break;
-        await job.shelf.tidy();
       }
       if (lost === 0) {
+        for (const { shelf } of jobs) await shelf.tidy();
         this.#problems.push(...refused);
         return filled;
       }

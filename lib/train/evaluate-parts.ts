@@ -121,7 +121,11 @@ export async function groupsOf(
     }
     const large = [...members].filter(([, at]) => at.length >= minGroup);
     const values: GroupValue[] = [];
-    for (const [value, at] of large.sort((a, b) => b[1].length - a[1].length || (a[0] < b[0] ? -1 : 1))) {
+    // decades in their order, genres by their films
+    const ordered = large.every(([value]) => /^\d/.test(value));
+    const byName = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true });
+    large.sort((a, b) => (ordered ? 0 : b[1].length - a[1].length) || byName(a[0], b[0]));
+    for (const [value, at] of large) {
       const own = chosen(forecasts, at);
       const intervals = await bootstrap(
         at.length,

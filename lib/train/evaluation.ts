@@ -46,7 +46,7 @@ export interface GroupValue {
 /** Films by genre, language, decade. A film may belong to several. */
 export interface GroupEvaluation {
   group: string;
-  /** Largest first; those of too few films are counted in `left`. */
+  /** Numbers and decades in their order, others by their films; those of too few films are counted in `left`. */
   values: GroupValue[];
   /** Values with too few films to judge. */
   left: number;

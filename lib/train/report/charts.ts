@@ -3,7 +3,7 @@ import type { TopLevelSpec } from 'vega-lite';
 import { throwIfCancelled, TrainError } from '../../errors.js';
 import type { GroupEvaluation, HeadEvaluation } from '../evaluation.js';
 import type { MemberHistory } from '../fit-types.js';
-import { scoreLabel, subsetLabel } from './labels.js';
+import { presenceLabel, scoreLabel, subsetLabel } from './labels.js';
 
 export interface Chart {
   title: string;
@@ -69,7 +69,7 @@ const rule = (channel: 'x' | 'y', value: number, color = GREY) => ({
 export function headCharts(head: HeadEvaluation, modalities: readonly string[]): Chart[] {
   return [
     calibrationChart(head),
-    ...(head.calibration.kind === 'interval' ? [coverageChart(head)] : []),
+    ...(head.calibration.kind === 'interval' ? [coverageChart(head, modalities)] : []),
     ...(head.task === 'regression'
       ? [residualChart(head), residualHistogram(head)]
       : [separationChart(head)]),
@@ -134,13 +134,14 @@ function calibrationChart(head: HeadEvaluation): Chart {
 }
 
 /** Shares of intervals that held, by tenths of forecasts and by what films have. */
-function coverageChart({ name, calibration }: HeadEvaluation): Chart {
+function coverageChart({ name, calibration }: HeadEvaluation, inputs: readonly string[]): Chart {
   if (calibration.kind !== 'interval') throw new TypeError('an interval has no probabilities');
-  const description = `Share of the intervals that held the truth: all films, and films that have just these inputs. The line is the promise.`;
+  const description =
+    'Share of the intervals that held the truth: of all films, and by what films have. The line is the promise.';
   const values = [
     { what: 'all films', coverage: calibration.coverage, n: 0 },
     ...calibration.byPresence.map(({ modalities, coverage, films }) => ({
-      what: `${plain(modalities.join(' + '))} (${films})`,
+      what: `${plain(presenceLabel(modalities, inputs))} (${films})`,
       coverage,
       n: films,
     })),

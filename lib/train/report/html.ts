@@ -158,14 +158,15 @@ const withRange = (value: number | null | undefined, ends: readonly [number, num
 
 function baselineTable({ scores, intervals, baselines, main }: HeadEvaluation): Html {
   const names = Object.keys(scores);
+  const gains = baselines.length > 0 ? [''] : [];
   const better = (name: string) => {
     const direction = isHigherBetter(name);
     return `${scoreLabel(name)}${direction === undefined ? '' : direction ? ' ↑' : ' ↓'}`;
   };
   return html`${table(
-    ['', `gain of the model in ${scoreLabel(main)}`, ...names.map(better)],
+    ['', ...gains.map(() => 'gain'), ...names.map(better)],
     [
-      ['the model', '', ...names.map((name) => withRange(scores[name], intervals[name]))],
+      ['the model', ...gains, ...names.map((name) => withRange(scores[name], intervals[name]))],
       ...baselines.map((baseline) => [
         html`<span title="${baseline.about}">${baseline.name}</span>`,
         withRange(baseline.gain.value, baseline.gain.interval),
@@ -173,7 +174,7 @@ function baselineTable({ scores, intervals, baselines, main }: HeadEvaluation): 
       ]),
     ],
     0,
-  )}<p class="note">${baselines.map(({ name, about }) => html`${name}: ${about}. `)}↑ more is better, ↓ less is better. Small figures: 95 % intervals.</p>`;
+  )}<p class="note">${baselines.map(({ name, about }) => html`${name}: ${about}. `)}${baselines.length > 0 && `Gain: of the model over a baseline in ${scoreLabel(main)}. `}↑ more is better, ↓ less is better. Small figures: 95 % intervals.</p>`;
 }
 
 function subsetTable({ subsets, main }: HeadEvaluation, modalities: readonly string[]): Html {

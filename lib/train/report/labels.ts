@@ -54,3 +54,11 @@ export function subsetLabel({ kind, modalities }: SubsetEvaluation, all: readonl
   if (kind === 'without') return `without ${all.filter((name) => !modalities.includes(name)).join(', ')}`;
   return modalities.join(' + ');
 }
+
+/** What films that have just these inputs are called. */
+export function presenceLabel(modalities: readonly string[], all: readonly string[]): string {
+  const missing = all.filter((name) => !modalities.includes(name));
+  if (missing.length === 0) return 'everything';
+  if (missing.length < modalities.length) return `all but ${missing.join(', ')}`;
+  return `only ${modalities.join(', ')}`;
+}

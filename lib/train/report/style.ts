@@ -3,7 +3,7 @@ export const STYLE = `
 :root { color-scheme: light; --ink: #1c2430; --soft: #5d6675; --line: #dfe3e8; --tint: #f4f7fb; --blue: #2563a8; }
 * { box-sizing: border-box; }
 body { margin: 0; font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; color: var(--ink); background: #fff; }
-header, main { max-width: 1160px; margin: 0 auto; padding: 0 24px; }
+header, main { max-width: 1200px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 28px; }
 h1 { font-size: 26px; margin: 0 0 12px; overflow-wrap: anywhere; }
 h2 { font-size: 21px; margin: 44px 0 8px; padding-top: 12px; border-top: 2px solid var(--ink); overflow-wrap: anywhere; }
@@ -18,7 +18,7 @@ a { color: var(--blue); }
 .note { font-size: 12.5px; color: var(--soft); margin: 6px 0; max-width: 100ch; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 8px; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: 5px 7px; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { white-space: nowrap; }
 thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; max-width: 130px; }
 th:first-child { text-align: left; }

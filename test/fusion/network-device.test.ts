@@ -61,7 +61,6 @@ const rowsOf = (batch: number) => Array.from({ length: batch }, (_, i) => (i * 5
 for (const { label, exec } of devices) {
   test.serial(`few rows, and so many that products go through the matrix units ${label}`, async (t) => {
     for (const c of CASES) {
-      if (c.name === 'cross_modal') continue; // its kernels come next
       using network = FusionNetwork.create(specOf(c), weightsOf(c));
       for (const batch of [1, 4, 5, 9, 70, 300]) {
         const inputs = inputsOf(c, rowsOf(batch));

@@ -31,7 +31,6 @@ import {
 for (const { label, exec } of ways()) {
   test(`every kind of fusion equals the float64 reference ${label}`, async (t) => {
     for (const c of CASES) {
-      if (exec.backend !== 'cpu' && c.name === 'cross_modal') continue; // its kernels come next
       using network = FusionNetwork.create(specOf(c), weightsOf(c), exec);
       const result = await network.run(inputsOf(c), { ...exec, sequenceWeights: true });
       t.deepEqual(

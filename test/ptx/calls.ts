@@ -166,6 +166,7 @@ async function networks() {
     { kind: 'low-rank', rank: 2, out: 6, activation: 'relu' },
     { kind: 'attention', form: 'tanh', attentionDim: 5 },
     { kind: 'attention', form: 'feature' },
+    { kind: 'cross-modal', heads: 2, blocks: 2, hidden: 10 },
   ];
   const steps = 5;
   for (const fusion of kinds) {

@@ -2,6 +2,8 @@
 
 #include "../../cuda/attend.h"
 #include "../../cuda/operators.h"
+#include "../cross_modal/cross_modal_cuda.cuh"
+#include "../layer_norm/layer_norm_cuda.cuh"
 #include "fusion_network_cuda.cuh"
 #include "network_fuse.cuh"
 #include "network_scale.cuh"
@@ -11,6 +13,7 @@ namespace {
 
 // Bytes of a call, beyond which its kernels take longer than their launches.
 constexpr size_t kMostPlanned = size_t{16} << 20;
+constexpr float kBlockEps = 1e-5f;
 
 int64_t padded(int64_t n) { return (n + 3) / 4 * 4; }
 
@@ -103,6 +106,8 @@ class NetworkRun {
                   d_.modality_weights.get()});
     } else if (n_.kind == NetworkKind::kAttention) {
       attend_modalities(fused);
+    } else if (n_.kind == NetworkKind::kCrossModal) {
+      cross_modalities(fused);
     } else {
       multiply(fused);
     }
@@ -204,7 +209,8 @@ class NetworkRun {
 
   // h_m beside each other in a row: what follows reads them as one vector or with strides.
   void project() {
-    const int64_t ld = n_.kind == NetworkKind::kAttention ? n_.columns : padded(n_.columns);
+    const bool side = n_.kind == NetworkKind::kAttention || n_.kind == NetworkKind::kCrossModal;
+    const int64_t ld = side ? n_.columns : padded(n_.columns);
     float* const h = scratch(rows_ * ld);
     std::vector<LayerRun> runs;
     for (int i = 0; i < count(); ++i) {
@@ -277,6 +283,32 @@ class NetworkRun {
     rows.c = {fused, d, 0, 0};
     rows.alpha = d_.modality_weights.get();
     attend(call_, rows);
+  }
+
+  // Blocks of attention between the modalities of each row.
+  void cross_modalities(float* fused) {
+    const int64_t vectors = rows_ * count(), d = n_.fused;
+    const cudaStream_t stream = call_.stream();
+    float* const q = scratch(vectors * d);
+    float* const kv = scratch(2 * vectors * d);
+    float* const hidden = scratch(vectors * n_.blocks[0].first.out);
+    float* const turns[] = {scratch(vectors * d), scratch(vectors * d)};
+    const float* x = h_[0].x;
+    for (size_t i = 0; i < n_.blocks.size(); ++i) {
+      const NetworkBlock& b = n_.blocks[i];
+      float* const y = turns[i % 2];  // attended, and at last what the block makes
+      run_layers(call_, network_, {{&b.q, vectors, x, d, q, d}, {&b.kv, vectors, x, d, kv, 2 * d}});
+      const int head_width = static_cast<int>(d) / b.heads;
+      attend_others(call_, {rows_, count(), b.heads, head_width, network_.present, q, kv, kv + d, d, 2 * d},
+                    y, nullptr);
+      run_layers(call_, network_, {{&b.o, vectors, y, d, q, d}});
+      add_layer_norm_rows(stream, vectors, d, kBlockEps, x, q, b.gain1.get(), b.shift1.get(), q);
+      run_layers(call_, network_, {{&b.first, vectors, q, d, hidden, b.first.out}});
+      run_layers(call_, network_, {{&b.second, vectors, hidden, b.first.out, y, d}});
+      add_layer_norm_rows(stream, vectors, d, kBlockEps, q, y, b.gain2.get(), b.shift2.get(), y);
+      x = y;
+    }
+    mean_of_present(call_, rows_, count(), d, network_.present, x, fused);
   }
 
   void multiply(float* fused) {

@@ -10,7 +10,17 @@ namespace cinefuse::gpu {
 
 // As in fusion_network.h.
 enum class NetworkPooling : int32_t { kNone, kMean, kAttention };
-enum class NetworkKind : int32_t { kConcat, kWeightedSum, kLate, kHybrid, kTensor, kLowRank, kAttention };
+enum class NetworkKind : int32_t {
+  kConcat,
+  kWeightedSum,
+  kLate,
+  kHybrid,
+  kTensor,
+  kLowRank,
+  kAttention,
+  kKernel,
+  kCrossModal
+};
 
 struct NetworkStack {
   std::vector<DeviceLayer> trunk;
@@ -25,6 +35,12 @@ struct NetworkModality {
   NetworkStack late;
 };
 
+struct NetworkBlock {
+  int heads = 1;
+  DeviceLayer q, kv, o, first, second;
+  Array<float> gain1, shift1, gain2, shift2;
+};
+
 struct NetworkObject final : Object {
   NetworkKind kind{};
   int64_t columns = 0, fused = 0, outputs = 0;
@@ -35,6 +51,7 @@ struct NetworkObject final : Object {
   DeviceLayer attention;  // over modalities; of features where there is no attention_w
   TensorFusionWeights tensor;
   LowRankFusionWeights low_rank;
+  std::vector<NetworkBlock> blocks;  // of cross-modal attention
   mutable PlanCache plans;
 
   bool shrink() const override { return plans.drop_idle(); }

@@ -39,6 +39,9 @@ class Description {
       low_rank_fusion_describe(network.low_rank, matrices_, low_rank_);
       all.low_rank = &low_rank_;
     }
+    for (const CrossAttention& block : network.cross.blocks) blocks_.push_back(describe(block));
+    all.block = blocks_.data();
+    all.blocks = static_cast<int64_t>(blocks_.size());
   }
 
   cinefuse_fusion_network_description all;
@@ -63,6 +66,13 @@ class Description {
             l.bias.data(),
             data_or_null(l.gain),
             data_or_null(l.shift)};
+  }
+
+  cinefuse_cross_description describe(const CrossAttention& b) {
+    return {b.width,         b.context_width, b.heads,        b.ff,         unpack(b.Wq),
+            b.bq.data(),     unpack(b.Wkv),   b.bkv.data(),   unpack(b.Wo), b.bo.data(),
+            unpack(b.W1),    b.b1.data(),     unpack(b.W2),   b.b2.data(),  b.gain1.data(),
+            b.shift1.data(), b.gain2.data(),  b.shift2.data()};
   }
 
   cinefuse_network_stack describe(const NetworkStack& s) {
@@ -95,6 +105,7 @@ class Description {
   }
 
   std::vector<cinefuse_network_modality> modalities_;
+  std::vector<cinefuse_cross_description> blocks_;
   std::deque<std::vector<float>> matrices_;
   std::deque<std::vector<cinefuse_network_layer>> layers_;
   cinefuse_tensor_fusion_description tensor_{};
@@ -131,9 +142,8 @@ void require_finite(const FusionNetwork& network, const FusionNetworkParams& p,
 }  // namespace
 
 void fusion_network_device(const FusionNetwork& network, const FusionNetworkParams& p, const Exec& exec) {
-  CINEFUSE_REQUIRE(network.kind != FusionKind::kKernel && network.kind != FusionKind::kCrossModal,
-                   Code::kBackend, "backend",
-                   "Expected the backend 'cpu': networks of kernels and cross-modal ones have no other twin");
+  CINEFUSE_REQUIRE(network.kind != FusionKind::kKernel, Code::kBackend, "backend",
+                   "Expected the backend 'cpu': networks of kernels have no other twin");
   const auto twin = network.twins.get(exec, [&] {
     const Description description(network);
     return create_on_device(exec, CINEFUSE_FUSION_NETWORK, description.all);

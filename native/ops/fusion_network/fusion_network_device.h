@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "../low_rank_fusion/low_rank_fusion_device.h"
+#include "../sequence_attention/sequence_attention_device.h"
 #include "../tensor_fusion/tensor_fusion_device.h"
 
 struct cinefuse_network_layer {
@@ -52,6 +53,9 @@ struct cinefuse_fusion_network_description {
   // Where that is the kind, else null.
   const cinefuse_tensor_fusion_description* tensor;
   const cinefuse_low_rank_fusion_description* low_rank;
+  // Of cross-modal attention, each with its inner layer.
+  const cinefuse_cross_description* block;
+  int64_t blocks;
 };
 
 struct cinefuse_network_input {

@@ -4,7 +4,7 @@
 
 namespace cinefuse::gpu {
 
-constexpr int kTanh = 3;  // enum class Activation
+constexpr int kRelu = 1, kTanh = 3;  // enum class Activation
 
 static DeviceLayer make_layer(Call& call, const cinefuse_network_layer& l) {
   return DeviceLayer(call, l.in, l.out, l.activation, l.w, l.bias, l.norm ? l.gain : nullptr, l.shift);
@@ -43,6 +43,21 @@ static NetworkModality make_modality(Call& call, const cinefuse_network_modality
   return m;
 }
 
+static NetworkBlock make_block(Call& call, const cinefuse_cross_description& d) {
+  NetworkBlock b;
+  b.heads = static_cast<int>(d.heads);
+  b.q = DeviceLayer(call, d.width, d.width, 0, d.Wq, d.bq, nullptr, nullptr);
+  b.kv = DeviceLayer(call, d.width, 2 * d.width, 0, d.Wkv, d.bkv, nullptr, nullptr);
+  b.o = DeviceLayer(call, d.width, d.width, 0, d.Wo, d.bo, nullptr, nullptr);
+  b.first = DeviceLayer(call, d.width, d.ff, kRelu, d.W1, d.b1, nullptr, nullptr);
+  b.second = DeviceLayer(call, d.ff, d.width, 0, d.W2, d.b2, nullptr, nullptr);
+  b.gain1 = Array<float>(call, d.gain1, d.width);
+  b.shift1 = Array<float>(call, d.shift1, d.width);
+  b.gain2 = Array<float>(call, d.gain2, d.width);
+  b.shift2 = Array<float>(call, d.shift2, d.width);
+  return b;
+}
+
 std::unique_ptr<NetworkObject> network_create(Call& call, const cinefuse_fusion_network_description& d) {
   auto n = std::make_unique<NetworkObject>();
   n->kind = static_cast<NetworkKind>(d.kind);
@@ -66,6 +81,7 @@ std::unique_ptr<NetworkObject> network_create(Call& call, const cinefuse_fusion_
     n->tensor = TensorFusionWeights(call, t.modes, t.d, t.out, t.weight, t.bias, t.activation, t.slope);
   }
   if (d.low_rank) n->low_rank = LowRankFusionWeights(call, *d.low_rank);
+  for (int64_t i = 0; i < d.blocks; ++i) n->blocks.push_back(make_block(call, d.block[i]));
   return n;
 }
 

@@ -284,10 +284,9 @@ const trainingSection = z.strictObject({
 const calibrationSection = z.strictObject({
   level: share.default(0.9).describe('Share of films whose truth an interval is to hold.'),
   probabilities: z.enum(['temperature', 'isotonic', 'none']).default('temperature'),
-  byPresence: z
-    .boolean()
-    .default(true)
-    .describe('Calibrates every set of modalities that can be present for itself.'),
+  minFilms: count
+    .default(50)
+    .describe('Fewest films for a figure of a set of modalities of its own; others take the widest of all.'),
 });
 
 export const fuseConfigSchema = z.strictObject({

@@ -117,7 +117,7 @@ function numbers(
     filled: {
       ...config,
       threshold,
-      positive: config.positive ?? `${column.name} of at least ${threshold}${median}`,
+      positive: config.positive ?? `${column.name} of at least ${Number(threshold.toPrecision(6))}${median}`,
     },
   };
 }

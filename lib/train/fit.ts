@@ -231,9 +231,9 @@ function checkCalibration({
   split,
 }: Pick<DatasetTable, 'split' | 'config'> & Pick<DatasetTargets, 'judged'>): void {
   const rows = calibrationRows(split);
-  const { level } = config.calibration;
+  const { level, minFilms } = config.calibration;
   for (const { name, task } of config.targets) {
-    const wanted = task === 'regression' ? Math.ceil(level / (1 - level)) : 1;
+    const wanted = task === 'regression' ? Math.max(minFilms, Math.ceil(level / (1 - level))) : 1;
     const known = rows.filter((row) => !Number.isNaN(judged[name]![row]!)).length;
     if (known >= wanted) continue;
     throw new DataError('ERR_DATA_EMPTY', {
@@ -259,13 +259,14 @@ export async function calibrateFitted(
   const rows = withAny(calibrationRows(split), table);
   using network = FusionNetwork.create(fitted.spec, fitted.weights, exec);
   const stopped = config.training.earlyStopping && !split.calibration;
-  return calibrate(
+  return await calibrate(
     tableModel(network, table, exec),
     table,
     rows,
     fitted.heads.map((head) => uncalibrated(head)),
     {
       level: config.calibration.level,
+      minFilms: config.calibration.minFilms,
       probabilities: config.calibration.probabilities,
       calibratedOn: `${rows.length} films of the part ${split.calibration ? 'calibration' : 'valid'}, not learned from${
         stopped ? ' but stopped by' : ''

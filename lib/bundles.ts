@@ -24,3 +24,10 @@ export async function saveBundle(
 ): Promise<BundleManifest> {
   return (await import('./fusion/bundle-save.js')).saveBundle(target, contents, options);
 }
+
+/** Writes the fusion network of a bundle, or of a description and weights, as an ONNX model: lib/fusion/onnx-export.ts. */
+export async function exportOnnx(
+  ...args: Parameters<typeof import('./fusion/onnx-export.js').exportOnnx>
+): Promise<number> {
+  return (await import('./fusion/onnx-export.js')).exportOnnx(...args);
+}

@@ -24,7 +24,7 @@ export type {
   SentimentFeedback,
   Timings,
 } from './feedback.js';
-export { loadBundle, saveBundle, verifyBundle } from './bundles.js';
+export { exportOnnx, loadBundle, saveBundle, verifyBundle } from './bundles.js';
 export type { Bundle, BundleContents } from './bundles.js';
 export type { BundleManifest, InputName } from './fusion/manifest.js';
 export type { MediaInput, Movie, TextInput } from './movie.js';

@@ -105,6 +105,15 @@ function program(context: Context, finish: (code: number) => void): Command {
       const { verifyModels } = await import('./models.js');
       finish(await verifyModels(names, context));
     });
+  models
+    .command('export')
+    .description("write a bundle's fusion network as an ONNX model: docs/interchange.md")
+    .argument('<file>', 'the .onnx file to write')
+    .option('--bundle <path>', 'directory or .tar of a bundle (default: the one that ships)')
+    .action(async (file: string, { bundle }: { bundle?: string }) => {
+      const { exportModel } = await import('./models.js');
+      finish(await exportModel(file, bundle, context));
+    });
   return cinefuse;
 }
 

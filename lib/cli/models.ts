@@ -127,3 +127,17 @@ export async function verifyModels(names: string[], { signal }: Context): Promis
   if (failed === 0) return EXIT.ok;
   return failed < checked ? EXIT.someFailed : EXIT.nothingWorked;
 }
+
+/** `cinefuse models export`: the fusion network as one ONNX file. */
+export async function exportModel(
+  file: string,
+  source: string | undefined,
+  { signal }: Context,
+): Promise<number> {
+  const { loadBundle } = await import('../fusion/bundle.js');
+  const { exportOnnx } = await import('../fusion/onnx-export.js');
+  await using bundle = await loadBundle(source ?? defaultBundlePath(), { signal });
+  const bytes = await exportOnnx(bundle, file, { signal });
+  process.stdout.write(`${printable(file)}: ${megabytes(bytes)}\n`);
+  return EXIT.ok;
+}

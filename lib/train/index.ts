@@ -108,3 +108,12 @@ export {
   type Trial,
 } from './search.js';
 export { mergeNetworks } from './merge.js';
+export {
+  FusionNetwork,
+  type FusionNetworkSpec,
+  type NetworkWeight,
+  type NetworkWeights,
+  parseFusionNetworkSpec,
+  weightShapes,
+} from '../fusion/network.js';
+export { type ReadWeightsOptions, readNetworkWeights } from '../fusion/network-weights.js';

@@ -1,7 +1,7 @@
 /** The `cinefuse` command as a user runs it: output, exit codes, signals. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -255,4 +255,19 @@ test.serial('models lists presets without going to the network, and verifies wha
   t.regex(unknown.stderr, /no-such-preset/);
   const verified = await run('models', 'verify');
   t.deepEqual([verified.code, verified.stdout], [0, 'default bundle: good\n']);
+});
+
+test.serial('models export writes an ONNX file, or says why not and leaves nothing', async (t) => {
+  const folder = await scratch(t);
+  const file = path.join(folder, 'head.onnx');
+  const written = await run('models', 'export', file);
+  t.deepEqual([written.code, written.stderr], [0, '']);
+  t.regex(written.stdout, /head\.onnx: [\d.]+ MB\n$/);
+  t.true((await stat(file)).size > 10_000);
+  const nowhere = await run('models', 'export', path.join(folder, 'no', 'head.onnx'));
+  t.is(nowhere.code, 3);
+  t.regex(nowhere.stderr, /ERR_BUNDLE_WRITE/);
+  const none = await run('models', 'export', file, '--bundle', path.join(folder, 'none'));
+  t.is(none.code, 3);
+  t.deepEqual(await readdir(folder), ['head.onnx']);
 });

@@ -138,7 +138,9 @@ export function fitPeople(
   const meanRevenue = mean(rows.map((row) => row.logRevenue));
   const table = (trade: keyof typeof groups) => {
     const kept = [...groups[trade]].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-    const column = (measure: (group: Group) => number) => kept.map(([, group]) => Math.round(measure(group)));
+    // + 0: no negative zero, which JSON would lose.
+    const column = (measure: (group: Group) => number) =>
+      kept.map(([, group]) => Math.round(measure(group)) + 0);
     const shrunken = (values: readonly (number | undefined)[], centre: number, k: number) => {
       const known = values.filter((value) => value !== undefined);
       return known.reduce((total, value) => total + value - centre, 0) / (known.length + k);
@@ -254,5 +256,5 @@ function mean(values: readonly (number | undefined)[]): number {
 
 /** Six digits after the point: enough for a feature, short in JSON. */
 function round(value: number): number {
-  return Math.round(value * 1e6) / 1e6;
+  return Math.round(value * 1e6) / 1e6 + 0;
 }

@@ -76,9 +76,7 @@ export async function fitFacts(
       thread.request(request, [], signal) as Promise<Reply>;
     context.onFolding(0, settings.foldings);
     const given = { fit: settings.fit, facts: [...facts], rows };
-    const { full, dim, ...fitted } = await ask<SpecReply>({ kind: 'spec', ...given });
-    // As it will be read again: JSON knows no negative zero.
-    const spec = JSON.parse(JSON.stringify(fitted.spec)) as MetadataSpec;
+    const { spec, full, dim } = await ask<SpecReply>({ kind: 'spec', ...given });
     const size = facts.length * dim;
     const values = new Float32Array(settings.foldings * size);
     for (let folding = 0; folding < settings.foldings; folding++) {

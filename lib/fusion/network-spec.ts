@@ -38,7 +38,12 @@ export const steppedFusions = [
   z.strictObject({ kind: z.literal('concat') }),
   z.strictObject({ kind: z.literal('weighted-sum') }),
   z.strictObject({ kind: z.literal('late') }),
-  z.strictObject({ kind: z.literal('hybrid') }),
+  z.strictObject({
+    kind: z.literal('hybrid'),
+    /** Modalities of the early side, and of the late one; default all of them on both. */
+    early: z.array(name).min(1).max(32).optional(),
+    late: z.array(name).min(1).max(32).optional(),
+  }),
   z.strictObject({ kind: z.literal('tensor'), out: width, activation }),
   z.strictObject({ kind: z.literal('low-rank'), rank: z.int().min(1).max(1024), out: width, activation }),
   z.strictObject({
@@ -122,6 +127,7 @@ export function parseFusionNetworkSpec(value: unknown, file?: string): FusionNet
   if (spec.fusion.kind === 'cross-modal' && first!.projection.out % spec.fusion.heads !== 0) {
     fail('fusion.heads', `heads that divide the width ${first!.projection.out}`, String(spec.fusion.heads));
   }
+  if (spec.fusion.kind === 'hybrid') checkSides(spec, fail);
   if (spec.fusion.kind === 'kernel') checkKernelFusion(spec.fusion, spec.modalities, spec.trunk, fail);
   for (const [i, { sequence }] of spec.modalities.entries()) {
     if (sequence?.pooling === 'mean' && sequence.attentionDim) {
@@ -185,6 +191,9 @@ export function weightShapes(spec: FusionNetworkSpec): Map<string, readonly numb
   };
 
   const { fusion } = spec;
+  const sides = fusionSides(spec);
+  const widthOf = (modality: string) =>
+    spec.modalities.find((other) => other.name === modality)!.projection.out;
   for (const { name, dim, sequence, projection } of spec.modalities) {
     const prefix = `modalities.${name}`;
     add(`${prefix}.scaler.mean`, dim);
@@ -201,7 +210,7 @@ export function weightShapes(spec: FusionNetworkSpec): Map<string, readonly numb
       continue;
     }
     addLayer(`${prefix}.projection`, `${prefix}.norm`, dim, projection);
-    if (fusion.kind === 'concat' || fusion.kind === 'hybrid') add(`${prefix}.absent`, projection.out);
+    if (fusion.kind === 'concat' || sides.early.includes(name)) add(`${prefix}.absent`, projection.out);
   }
 
   const outs = spec.modalities.map(({ projection }) => projection.out);
@@ -217,11 +226,14 @@ export function weightShapes(spec: FusionNetworkSpec): Map<string, readonly numb
       break;
     case 'late':
     case 'hybrid':
-      add('fusion.logits', outs.length);
-      for (const [i, { name }] of spec.modalities.entries()) addTrunk(`late.${name}.`, outs[i]!);
+      add('fusion.logits', sides.late.length);
+      for (const name of sides.late) addTrunk(`late.${name}.`, widthOf(name));
       if (fusion.kind === 'hybrid') {
         add('fusion.gate', 1);
-        addTrunk('', all);
+        addTrunk(
+          '',
+          sides.early.reduce((sum, name) => sum + widthOf(name), 0),
+        );
       }
       break;
     case 'tensor': {
@@ -278,6 +290,37 @@ export function weightShapes(spec: FusionNetworkSpec): Map<string, readonly numb
   return shapes;
 }
 
+/** Which modalities go into which side of 'hybrid', in the spec's order; of 'late' all into the late one. */
+export function fusionSides({ fusion, modalities }: FusionNetworkSpec): { early: string[]; late: string[] } {
+  const names = modalities.map((other) => other.name);
+  const { early, late } = fusion.kind === 'hybrid' ? fusion : {};
+  return {
+    early: fusion.kind === 'hybrid' ? names.filter((other) => !early || early.includes(other)) : [],
+    late:
+      fusion.kind === 'hybrid' || fusion.kind === 'late'
+        ? names.filter((other) => !late || late.includes(other))
+        : [],
+  };
+}
+
+function checkSides(
+  spec: FusionNetworkSpec,
+  fail: (field: string, expected: string, got: string) => never,
+): void {
+  if (spec.fusion.kind !== 'hybrid') return;
+  const names = spec.modalities.map((other) => other.name);
+  for (const side of ['early', 'late'] as const) {
+    for (const [i, other] of (spec.fusion[side] ?? []).entries()) {
+      const field = `fusion.${side}.${i}`;
+      if (!names.includes(other)) fail(field, `one of ${names.join(', ')}`, other);
+      if (spec.fusion[side]?.indexOf(other) !== i) fail(field, 'every modality once', `a second "${other}"`);
+    }
+  }
+  const { early, late } = fusionSides(spec);
+  const idle = names.find((other) => !early.includes(other) && !late.includes(other));
+  if (idle !== undefined) fail('fusion.late', `${idle} on one side at least`, 'it on neither');
+}
+
 /** Width of the inner layer of every block of 'cross-modal'; 0 for the other kinds. */
 export function crossModalHidden({ fusion, modalities }: FusionNetworkSpec): number {
   return fusion.kind === 'cross-modal' ? (fusion.hidden ?? 2 * modalities[0]!.projection.out) : 0;
@@ -313,6 +356,6 @@ const KNOWN_FIELDS = [
   ...Object.keys(modality.shape),
   ...Object.keys(layer.shape),
   ...['kind', 'form', 'attentionDim', 'rank', 'out', 'activation', 'pooling'],
-  ...['heads', 'blocks', 'hidden'],
+  ...['heads', 'blocks', 'hidden', 'early', 'late'],
   ...['combine', 'constant', 'kernels', 'gamma', 'degree', 'weight'],
 ];

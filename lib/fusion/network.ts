@@ -10,6 +10,7 @@ import {
   crossModalHidden,
   type FusionKind,
   type FusionNetworkSpec,
+  fusionSides,
   parseFusionNetworkSpec,
   weightShapes,
 } from './network-spec.js';
@@ -92,7 +93,9 @@ const NOTHING = new Float32Array(0);
  *                 attends to the others present: with the weights fusion.blocks.i, X the h_m at first,
  *                 U = LN(X + MHA(X, others)), X ← LN(U + W2 relu(W1 U + b1) + b2), as CrossAttention with a block;
  *                 one alone attends to nothing (MHA = bo); one set of weights for all modalities
- *   hybrid        y = g · early + (1 - g) · late, g = sigmoid(fusion.gate), early as concat
+ *   hybrid        y = g · early + (1 - g) · late, g = sigmoid(fusion.gate), early as concat; each side of the modalities
+ *                 that its list names. A row without any of the late ones is the early side's alone, one without any
+ *                 of the early ones the late side's
  *
  *   then F ← act(LN(trunk.i.weight F + trunk.i.bias)) and y = heads.NAME.weight F + heads.NAME.bias.
  *
@@ -244,6 +247,12 @@ function fusionParameters(spec: FusionNetworkSpec): [number, number, number] {
       return fusion.form === 'feature'
         ? [0, 0, 0]
         : [1, fusion.attentionDim ?? modalities[0]!.projection.out, 0];
+    case 'hybrid': {
+      const { early, late } = fusionSides(spec);
+      const bits = (side: string[]) =>
+        modalities.reduce((sum, { name }, i) => sum + (side.includes(name) ? 2 ** i : 0), 0);
+      return [bits(early), bits(late), 0];
+    }
     case 'cross-modal':
       return [fusion.heads, fusion.blocks, crossModalHidden(spec)];
     case 'kernel':

@@ -4,7 +4,7 @@
  */
 import { TrainError } from '../errors.js';
 import { type FusionNetworkSpec, weightShapes } from '../fusion/network.js';
-import { crossModalHidden } from '../fusion/network-spec.js';
+import { crossModalHidden, fusionSides } from '../fusion/network-spec.js';
 import { ACTIVATIONS } from '../ops/activation.js';
 import type { HeadLoss, TrainerOptions } from './trainer-types.js';
 
@@ -215,11 +215,14 @@ class Compiler {
       case 'late':
         return this.late(all, hidden);
       case 'hybrid': {
-        const early = this.trunk('', this.concat(all, hidden));
-        const late = this.late(all, hidden);
-        const subset = this.subset(all);
+        const sides = fusionSides(spec);
+        const [early, late] = [sides.early, sides.late].map((side) =>
+          all.filter((m) => side.includes(spec.modalities[m]!.name)),
+        ) as [number[], number[]];
+        const both = [this.trunk('', this.concat(early, hidden)), this.late(late, hidden)];
+        const subsets = [this.subset(early), this.subset(late)];
         const y = this.value(ALL_ROWS, this.outputs);
-        return this.node('fusion.gate', 'gate', y, [early, late], [this.at('fusion.gate')], [subset, subset]);
+        return this.node('fusion.gate', 'gate', y, both, [this.at('fusion.gate')], subsets);
       }
       case 'tensor':
       case 'low-rank':

@@ -1,5 +1,5 @@
 import { InputError, TrainError } from '../errors.js';
-import { type NetworkWeight, parseFusionNetworkSpec, weightOf } from '../fusion/network.js';
+import { type NetworkWeight, parseFusionNetworkSpec, weightOf, weightShapes } from '../fusion/network.js';
 import type { NativeHandle } from '../native.js';
 import { type ExecOptions, execute, executeSync } from '../ops/exec.js';
 import { Prepared } from '../ops/prepared.js';
@@ -173,13 +173,10 @@ export class FusionTrainer extends Prepared {
     const { parameters, scalers, constants } = this.#program;
     const array = this.#read(PARAMETERS);
     const weights = new Map<string, NetworkWeight>();
-    for (const [places, from] of [
-      [parameters, array],
-      [scalers, constants],
-    ] as const) {
-      for (const [name, { shape, at, size }] of places) {
-        weights.set(name, { shape: [...shape], data: from.slice(at, at + size) });
-      }
+    for (const name of weightShapes(this.options.spec).keys()) {
+      const trained = parameters.get(name);
+      const { shape, at, size } = trained ?? scalers.get(name)!;
+      weights.set(name, { shape: [...shape], data: (trained ? array : constants).slice(at, at + size) });
     }
     return weights;
   }

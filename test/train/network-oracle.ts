@@ -110,10 +110,12 @@ export class NetworkOracle {
     return this.layer(`modalities.${name}.projection`, `modalities.${name}.norm`, pooled, projection);
   }
 
-  logitSum(vectors: (number[] | undefined)[]): number[] {
+  /** `list`: the modalities that have a logit, in whatever order; the logits are in the spec's. */
+  logitSum(vectors: (number[] | undefined)[], list?: readonly string[]): number[] {
     const there = vectors.flatMap((v, m) => (v ? [m] : []));
     const logits = this.get('fusion.logits');
-    const alpha = softmax(there.map((m) => logits[m]!));
+    const ranks = this.spec.modalities.flatMap(({ name }, m) => (!list || list.includes(name) ? [m] : []));
+    const alpha = softmax(there.map((m) => logits[ranks.indexOf(m)]!));
     return vectors[there[0]!]!.map((_, j) => there.reduce((s, m, i) => s + alpha[i]! * vectors[m]![j]!, 0));
   }
 
@@ -200,10 +202,21 @@ export class NetworkOracle {
       present[film * modalities.length + m] ? this.hidden(m, data, film, variant) : undefined,
     );
     const there = hidden.filter((h) => h !== undefined);
+    const lists: { early?: string[] | undefined; late?: string[] | undefined } =
+      fusion.kind === 'hybrid' ? fusion : {};
+    const on = (list: readonly string[] | undefined, m: number) =>
+      !list || list.includes(modalities[m]!.name);
+    const early = hidden.map((h, m) => (on(lists.early, m) ? h : undefined));
     const concat = () =>
-      hidden.flatMap((h, m) => h ?? [...this.get(`modalities.${modalities[m]!.name}.absent`)]);
+      hidden.flatMap((h, m) =>
+        on(lists.early, m) ? (h ?? [...this.get(`modalities.${modalities[m]!.name}.absent`)]) : [],
+      );
+    const sided = hidden.map((h, m) => (on(lists.late, m) ? h : undefined));
     const late = () =>
-      this.logitSum(hidden.map((h, m) => h && this.trunk(`late.${modalities[m]!.name}.`, h)));
+      this.logitSum(
+        sided.map((h, m) => h && this.trunk(`late.${modalities[m]!.name}.`, h)),
+        lists.late,
+      );
     switch (fusion.kind) {
       case 'concat':
         return this.trunk('', concat());
@@ -212,8 +225,10 @@ export class NetworkOracle {
       case 'late':
         return late();
       case 'hybrid': {
-        const g = sigmoid(this.get('fusion.gate')[0]!);
+        if (sided.every((h) => h === undefined)) return this.trunk('', concat());
         const l = late();
+        if (early.every((h) => h === undefined)) return l;
+        const g = sigmoid(this.get('fusion.gate')[0]!);
         return this.trunk('', concat()).map((e, j) => g * e + (1 - g) * l[j]!);
       }
       case 'attention':

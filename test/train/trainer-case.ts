@@ -22,6 +22,8 @@ export const KINDS = [
   'tanh',
   'feature',
   'cross-modal',
+  'sides',
+  'apart',
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
@@ -39,7 +41,11 @@ export function specOf(kind: Kind): FusionNetworkSpec {
             ? { kind: 'attention', form: 'feature' }
             : kind === 'cross-modal'
               ? { kind, heads: 5, blocks: 2, hidden: 6 }
-              : { kind };
+              : kind === 'sides'
+                ? { kind: 'hybrid', early: ['audio', 'trailer.video'], late: ['audio', 'text'] }
+                : kind === 'apart'
+                  ? { kind: 'hybrid', early: ['text', 'audio'], late: ['trailer.video'] }
+                  : { kind };
   return {
     modalities: [
       { name: 'text', dim: 7, projection: layer(5, 'gelu', true) },

@@ -117,7 +117,7 @@ for (const kind of KINDS) {
     const weights = trainer.weights();
     const seen = await trainer.run(data, stepOf(films, ALL, 0));
     using network = FusionNetwork.create(options.spec, weights);
-    const { heads } = await network.run({
+    const inputs = {
       batch: FILMS,
       present,
       modalities: Object.fromEntries(
@@ -131,13 +131,19 @@ for (const kind of KINDS) {
             : { data: values, steps, lengths },
         ]),
       ),
-    });
-    const outputs = [...ALL].map((f) =>
-      options.spec.heads.flatMap(({ name, out }) => [...heads[name]!.subarray(f * out, (f + 1) * out)]),
-    );
-    for (const [i, loss] of LOSSES.entries()) {
-      const expected = lossOf(options.spec, loss, outputs, data, [...ALL]);
-      t.true(Math.abs(seen.headLosses[i]! - expected) < 2e-5 * (1 + Math.abs(expected)), loss.head);
+    };
+    for (const { label, exec } of ways({ devices: kind !== 'cross-modal' })) {
+      const { heads } = await network.run(inputs, exec);
+      const outputs = [...ALL].map((f) =>
+        options.spec.heads.flatMap(({ name, out }) => [...heads[name]!.subarray(f * out, (f + 1) * out)]),
+      );
+      for (const [i, loss] of LOSSES.entries()) {
+        const expected = lossOf(options.spec, loss, outputs, data, [...ALL]);
+        t.true(
+          Math.abs(seen.headLosses[i]! - expected) < 2e-5 * (1 + Math.abs(expected)),
+          `${label} ${loss.head}`,
+        );
+      }
     }
   });
 }

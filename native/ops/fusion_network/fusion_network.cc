@@ -78,7 +78,7 @@ class Builder {
         continue;
       }
       fill(m.projection, m.dim);
-      if (n.kind == FusionKind::kConcat || n.kind == FusionKind::kHybrid) {
+      if (n.kind == FusionKind::kConcat || on_side(0, m)) {
         m.absent = read_.vector(m.projection.out);
       }
     }
@@ -104,7 +104,10 @@ class Builder {
       n.columns += m.projection.out;
     }
     n.kind = static_cast<FusionKind>(read_.integer(0, kFusionKindCount - 1));
-    for (int64_t& parameter : parameters_) parameter = read_.integer(0, 65536);
+    for (int64_t& parameter : parameters_) {
+      // Of hybrid the bits of the modalities of a side.
+      parameter = read_.integer(0, n.kind == FusionKind::kHybrid ? (int64_t{1} << 32) - 1 : 65536);
+    }
     for (NetworkModality& m : n.modalities) {
       if (n.kind != FusionKind::kKernel) break;
       m.kernel.shape.kind = static_cast<KernelKind>(read_.integer(0, kKernelKindCount - 1));
@@ -141,9 +144,7 @@ class Builder {
         break;
       case FusionKind::kLate:
       case FusionKind::kHybrid:
-        n.logits = read_.vector(count);
-        for (NetworkModality& m : n.modalities) m.late = stack(m.projection.out);
-        n.fused = n.columns;
+        late();
         if (n.kind == FusionKind::kLate) return;
         n.gate = 1.f / (1.f + std::exp(-read_.take(1)[0]));
         break;
@@ -184,6 +185,38 @@ class Builder {
       kernel_shape_check(shape, m.name.c_str());
       m.kernel = kernel_prepare(shape, n.fused, m.dim, landmarks_[i].z, landmarks_[i].present, Exec());
       n.bytes += static_cast<int64_t>(m.kernel.z.bytes());
+    }
+  }
+
+  // Whether modality m is on the early (0) or the late (1) side of hybrid.
+  bool on_side(int side, const NetworkModality& m) const {
+    const size_t i = static_cast<size_t>(&m - network_->modalities.data());
+    return network_->kind == FusionKind::kHybrid && (parameters_[side] >> i & 1) != 0;
+  }
+
+  // The columns of h: those of the early side first, beside each other.
+  void late() {
+    FusionNetwork& n = *network_;
+    const bool all = n.kind == FusionKind::kLate;
+    int64_t count = 0;
+    n.columns = n.fused = 0;
+    for (const bool early : {true, false}) {
+      for (NetworkModality& m : n.modalities) {
+        CINEFUSE_REQUIRE(all || on_side(0, m) || on_side(1, m), Code::kInputValue, m.name,
+                         "Expected %s on a side of the fusion", m.name.c_str());
+        if (on_side(0, m) != early) continue;
+        m.column = n.columns;
+        n.columns += m.projection.out;
+        if (early) n.fused += m.projection.out;
+      }
+    }
+    for (const NetworkModality& m : n.modalities) count += all || on_side(1, m);
+    const std::vector<float> logits = read_.vector(count);
+    count = 0;
+    for (NetworkModality& m : n.modalities) {
+      const bool here = all || on_side(1, m);
+      n.logits.push_back(here ? logits[static_cast<size_t>(count++)] : 0.f);
+      if (here) m.late = stack(m.projection.out);
     }
   }
 

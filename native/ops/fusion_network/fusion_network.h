@@ -74,6 +74,9 @@ struct NetworkModality {
   std::vector<float> absent;
   KernelLandmarks kernel;
   NetworkStack late;
+  // Of hybrid.
+  bool early() const { return !absent.empty(); }
+  bool is_late() const { return late.heads.out() > 0; }
 };
 
 struct FusionNetwork {

@@ -106,7 +106,7 @@ class Task {
         continue;
       }
       apply(m.projection, present, b_.x, m.dim, b_.z);
-      if (late) add_late(m, i, present, heads);
+      if (late && m.is_late()) add_late(m, i, present, heads);
       if (n_.kind != FusionKind::kLate) scatter(m, i);
     }
     exec_.check_cancelled();
@@ -120,8 +120,10 @@ class Task {
         apply(n_.stack, rows_, b_.fused, n_.fused, heads);
         break;
       case FusionKind::kHybrid:
-        apply(n_.stack, rows_, b_.h, n_.fused, b_.y);
-        simd_.axpy(rows_ * n_.outputs, n_.gate, b_.y, heads);
+        apply(n_.stack, rows_, b_.h, n_.columns, b_.y);
+        for (int64_t r = 0; r < rows_; ++r) {
+          simd_.axpy(n_.outputs, share(r), b_.y + r * n_.outputs, heads + r * n_.outputs);
+        }
         break;
       default:
         fuse();
@@ -139,9 +141,27 @@ class Task {
     for (int64_t r = 0; r < rows_; ++r) {
       float* const weights = b_.weights + r * count();
       copy(n_.logits.data(), count(), weights);
-      simd_.softmax(count(), present(r), weights);
+      uint8_t there[kMaxNetworkModalities];
+      for (int64_t i = 0; i < count(); ++i) {
+        const NetworkModality& m = n_.modalities[static_cast<size_t>(i)];
+        there[i] = present(r)[i] && (n_.kind != FusionKind::kHybrid || m.is_late());
+      }
+      simd_.softmax(count(), there, weights);
     }
     give_weights(b_.weights);
+  }
+
+  // Of the early side of hybrid in a row: all or nothing where the other or this one has no modality there.
+  float share(int64_t row) const {
+    if (n_.kind != FusionKind::kHybrid) return 0.f;
+    bool early = false, late = false;
+    for (int64_t i = 0; i < count(); ++i) {
+      const NetworkModality& m = n_.modalities[static_cast<size_t>(i)];
+      if (!present(row)[i]) continue;
+      early = early || m.early();
+      late = late || m.is_late();
+    }
+    return !late ? 1.f : !early ? 0.f : n_.gate;
   }
 
   void give_weights(const float* weights) {
@@ -249,7 +269,7 @@ class Task {
     const float* y = b_.y;
     for (int64_t r = 0; r < rows_; ++r) {
       if (!present(r)[i]) continue;
-      simd_.axpy(n_.outputs, (1.f - n_.gate) * b_.weights[r * count() + i], y, heads + r * n_.outputs);
+      simd_.axpy(n_.outputs, (1.f - share(r)) * b_.weights[r * count() + i], y, heads + r * n_.outputs);
       y += n_.outputs;
     }
   }

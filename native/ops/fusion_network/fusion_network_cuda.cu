@@ -256,12 +256,23 @@ class NetworkRun {
     const int64_t outputs = n_.outputs, size = rows_ * outputs;
     float* const y = scratch((count() + 1) * size);
     for (int i = 0; i < count(); ++i) {
+      if (!n_.modalities[i].late.heads.out) continue;
       towers.push_back({&n_.modalities[i].late, h_[i].x, h_[i].ld, y + i * size});
     }
+    Rows first = h_[0];
     WeighedRows rows{n_.logits.get(), y,       size,    outputs,
                      d_.heads.get(),  outputs, outputs, d_.modality_weights.get()};
     if (n_.kind == NetworkKind::kHybrid) {
-      towers.push_back({&n_.stack, h_[0].x, h_[0].ld, y + count() * size});
+      rows.early_side = rows.late_side = 0;
+      for (int i = 0; i < count(); ++i) {
+        const NetworkModality& m = n_.modalities[i];
+        if (m.absent.get()) {
+          rows.early_side |= 1u << i;
+          if (m.column == 0) first = h_[i];
+        }
+        if (m.late.heads.out) rows.late_side |= 1u << i;
+      }
+      towers.push_back({&n_.stack, first.x, first.ld, y + count() * size});
       rows.early = y + count() * size;
       rows.early_share = n_.gate;
     }

@@ -11,26 +11,29 @@ __global__ void __launch_bounds__(kFuseThreads)
   for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
     const uint8_t* const present = network.present + row * network.modalities;
     float top = -INFINITY, total = 0.f;
+    uint32_t there = 0;
+    for (int m = 0; m < network.modalities; ++m) there |= present[m] ? 1u << m : 0u;
+    const uint32_t late = there & run.late_side;
     for (int m = 0; m < network.modalities; ++m) {
-      if (present[m]) top = fmaxf(top, run.logits[m]);
+      if (late >> m & 1u) top = fmaxf(top, run.logits[m]);
     }
     for (int m = 0; m < network.modalities; ++m) {
-      if (present[m]) total += expf(run.logits[m] - top);
+      if (late >> m & 1u) total += expf(run.logits[m] - top);
     }
-    const float scale = 1.f / total;
+    const float scale = late ? 1.f / total : 0.f;
     if (blockIdx.x == 0 && run.weights) {
       for (int m = threadIdx.x; m < network.modalities; m += kFuseThreads) {
-        run.weights[row * network.modalities + m] = present[m] ? expf(run.logits[m] - top) * scale : 0.f;
+        run.weights[row * network.modalities + m] = late >> m & 1u ? expf(run.logits[m] - top) * scale : 0.f;
       }
     }
     if (j >= run.cols) continue;
     float sum = 0.f;
     for (int m = 0; m < network.modalities; ++m) {
-      if (!present[m]) continue;
+      if (!(late >> m & 1u)) continue;
       sum = fmaf(expf(run.logits[m] - top) * scale, run.v[m * run.modality_stride + row * run.row_stride + j],
                  sum);
     }
-    const float share = run.early_share;
+    const float share = !late ? 1.f : there & run.early_side ? run.early_share : 0.f;
     run.y[row * run.ldy + j] = run.early ? share * run.early[row * run.cols + j] + (1.f - share) * sum : sum;
   }
 }

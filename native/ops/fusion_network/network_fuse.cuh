@@ -15,6 +15,8 @@ struct WeighedRows {
   float* weights;                // a: (rows, modalities), or null
   const float* early = nullptr;  // (rows, cols)
   float early_share = 0.f;
+  // Bits of the modalities on each side: a row without any of one side is the other's alone.
+  uint32_t early_side = ~0u, late_side = ~0u;
 };
 void weigh_rows(Call& call, int64_t rows, const NetworkRows& network, const WeighedRows& run);
 

@@ -132,7 +132,7 @@ for (const kind of KINDS) {
         ]),
       ),
     };
-    for (const { label, exec } of ways({ devices: kind !== 'cross-modal' })) {
+    for (const { label, exec } of ways()) {
       const { heads } = await network.run(inputs, exec);
       const outputs = [...ALL].map((f) =>
         options.spec.heads.flatMap(({ name, out }) => [...heads[name]!.subarray(f * out, (f + 1) * out)]),

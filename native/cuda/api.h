@@ -49,6 +49,7 @@ typedef enum cinefuse_operator {
   CINEFUSE_POWER_TO_DB,
   CINEFUSE_FRAMES,
   CINEFUSE_FUSION_NETWORK,
+  CINEFUSE_KERNEL_MATRIX,
   CINEFUSE_OPERATORS,  // how many
 } cinefuse_operator;
 

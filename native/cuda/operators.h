@@ -9,6 +9,7 @@ extern const Operator kAdditiveAttentionOperator;
 extern const Operator kCrossAttentionOperator;
 extern const Operator kFramesOperator;
 extern const Operator kFusionNetworkOperator;
+extern const Operator kKernelMatrixOperator;
 extern const Operator kLayerNormOperator;
 extern const Operator kLinearOperator;
 extern const Operator kLowRankFusionOperator;
@@ -36,6 +37,7 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kPowerToDbOperator,          // CINEFUSE_POWER_TO_DB
     &kFramesOperator,             // CINEFUSE_FRAMES
     &kFusionNetworkOperator,      // CINEFUSE_FUSION_NETWORK
+    &kKernelMatrixOperator,       // CINEFUSE_KERNEL_MATRIX
 };
 
 }  // namespace cinefuse::gpu

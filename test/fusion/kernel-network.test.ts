@@ -110,7 +110,7 @@ const CASES = [
   ['product', 0.3],
 ] as const;
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`kernels between films and landmarks, in sums and products, with holes ${label}`, async (t) => {
     for (const [combine, constant] of CASES) {
       const spec = specOf(combine, constant);

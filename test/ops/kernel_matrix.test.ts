@@ -48,7 +48,7 @@ function example(
   return { rows, landmarks, terms, presentX, presentZ };
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`sums and products of all kernels, with and without holes ${label}`, async (t) => {
     let seed = 0;
     for (const [rows, landmarks, dims] of [

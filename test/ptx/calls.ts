@@ -3,6 +3,7 @@
  * kernels.test.ts runs it under CINEFUSE_EMULATED_TRACE. Where that test names a kernel that was not launched, a call
  * is missing here.
  */
+import type { KernelFusion } from '../../lib/fusion/kernel-spec.js';
 import { FusionNetwork, type FusionNetworkSpec, weightShapes } from '../../lib/fusion/network.js';
 import { ACTIVATIONS } from '../../lib/ops/activation.js';
 import {
@@ -11,6 +12,8 @@ import {
   CrossAttention,
   type FrameInput,
   frames,
+  type Kernel,
+  kernelMatrix,
   LowRankFusion,
   layerNorm,
   linear,
@@ -355,6 +358,49 @@ async function pictures() {
   }
 }
 
+/** Standing alone and in a network: all kernels, in sums and products, some modalities missing. */
+async function kernels() {
+  const kinds: Kernel[] = [
+    { kind: 'linear', weight: 0.4 },
+    { kind: 'rbf', gamma: 0.02, weight: 0.5 },
+    { kind: 'polynomial', gamma: 0.1, constant: 1, degree: 3, weight: 0.1 },
+  ];
+  const [rows, landmarks] = [9, 150];
+  const terms = kinds.map((kernel, m) => {
+    const dim = 20 + 7 * m;
+    return { kernel, dim, x: randomF32(rows * dim, m), z: randomF32(landmarks * dim, m + 5) };
+  });
+  const presentX = Uint8Array.from({ length: rows * 3 }, (_, i) => (i % 4 === 2 ? 0 : 1));
+  const presentZ = Uint8Array.from({ length: landmarks * 3 }, (_, i) => (i % 7 === 3 ? 0 : 1));
+  for (const combine of ['sum', 'product'] as const) {
+    await kernelMatrix({ rows, landmarks, terms, combine, presentX, presentZ }, exec);
+    const projection = { out: landmarks, activation: 'none', layerNorm: false } as const;
+    const spec: FusionNetworkSpec = {
+      modalities: terms.map(({ dim }, m) => ({ name: `m${m}`, dim, projection })),
+      fusion: {
+        kind: 'kernel',
+        combine,
+        constant: 1,
+        kernels: { m0: kinds[0]!, m1: kinds[1]!, m2: kinds[2]! } as KernelFusion['kernels'],
+      },
+      trunk: [],
+      heads: [{ name: 'y', out: 2 }],
+    };
+    const weights = Object.fromEntries(
+      [...weightShapes(spec)].map(([name, shape], i) => {
+        const data = randomF32(
+          shape.reduce((a, b) => a * b, 1),
+          i,
+        );
+        return [name, { shape, data }];
+      }),
+    );
+    using network = FusionNetwork.create(spec, weights, exec);
+    const modalities = Object.fromEntries(terms.map(({ x }, m) => [`m${m}`, x]));
+    await network.run({ batch: rows, modalities, present: presentX }, exec);
+  }
+}
+
 for (const calls of [
   activations,
   rows,
@@ -366,6 +412,7 @@ for (const calls of [
   spectrograms,
   pictures,
   networks,
+  kernels,
 ]) {
   const started = performance.now();
   await calls();

@@ -94,6 +94,7 @@ class NetworkRun {
   void run() {
     scale();
     attend_steps();
+    if (n_.kind == NetworkKind::kKernel) return compare();
     project();
     if (n_.kind == NetworkKind::kConcat) {
       return stacks({{&n_.stack, h_[0].x, h_[0].ld, d_.heads.get()}});
@@ -227,6 +228,48 @@ class NetworkRun {
       runs.push_back(run);
     }
     run_layers(call_, network_, runs);
+  }
+
+  // How alike the rows are to the landmarks, some rows at a time, in place of projections.
+  void compare() {
+    const int64_t landmarks = n_.fused, most = std::min(rows_, kernel_rows_at_a_time(count(), landmarks));
+    float* const fused = scratch(rows_ * landmarks);
+    float* const dots = scratch(count() * most * landmarks);
+    for (int64_t first = 0; first < rows_; first += most) {
+      const int64_t rows = std::min(most, rows_ - first);
+      const NetworkRows network{network_.present + first * count(), count(), network_.slope};
+      std::vector<LayerRun> runs;
+      std::vector<KernelTerm> terms;
+      for (int i = 0; i < count(); ++i) {
+        const NetworkModality& m = n_.modalities[i];
+        if (!x_[i].x && n_.combine == 0) continue;
+        KernelTerm term = m.kernel.term();
+        term.present = network.present + i;
+        term.present_stride = count();
+        if (x_[i].x) {
+          float* const products = dots + i * most * landmarks;
+          LayerRun run{&m.projection, rows, x_[i].x + first * x_[i].ld, x_[i].ld, products, landmarks};
+          run.modality = i;
+          term.x = run.x;
+          term.ldx = run.ldx;
+          if (layout_.ways[i] == Way::kLayer) {
+            run.mean = m.mean.get();
+            run.scale = m.scale.get();
+            run.not_finite = not_finite(i);
+            run.scaled = scratch(rows * padded(m.dim));
+            term.x = run.scaled;
+            term.ldx = padded(m.dim);
+          }
+          term.dots = products;
+          term.ldd = landmarks;
+          runs.push_back(run);
+        }
+        terms.push_back(term);
+      }
+      run_layers(call_, network, runs);
+      combine_kernels(call_, rows, landmarks, n_.combine, n_.constant, terms, fused + first * landmarks);
+    }
+    stacks({{&n_.stack, fused, landmarks, d_.heads.get()}});
   }
 
   // Trunks of one depth and heads, side by side.

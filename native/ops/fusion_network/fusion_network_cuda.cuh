@@ -1,6 +1,7 @@
 // A fusion network on one device.
 #pragma once
 #include "../../cuda/plans.h"
+#include "../kernel_matrix/kernel_matrix_cuda.cuh"
 #include "../low_rank_fusion/low_rank_fusion_cuda.cuh"
 #include "../tensor_fusion/tensor_fusion_cuda.cuh"
 #include "fusion_network_device.h"
@@ -31,7 +32,8 @@ struct NetworkModality {
   int64_t dim = 0, column = 0;
   NetworkPooling pooling = NetworkPooling::kNone;
   Array<float> mean, scale, attention_w, absent;
-  DeviceLayer attention, projection;
+  DeviceLayer attention, projection;  // projection: or the landmarks of a kernel
+  DeviceKernel kernel;
   NetworkStack late;
 };
 
@@ -52,6 +54,8 @@ struct NetworkObject final : Object {
   TensorFusionWeights tensor;
   LowRankFusionWeights low_rank;
   std::vector<NetworkBlock> blocks;  // of cross-modal attention
+  int combine = 0;                   // of kernels
+  float constant = 1.f;              // of their product
   mutable PlanCache plans;
 
   bool shrink() const override { return plans.drop_idle(); }

@@ -42,6 +42,14 @@ class Description {
     for (const CrossAttention& block : network.cross.blocks) blocks_.push_back(describe(block));
     all.block = blocks_.data();
     all.blocks = static_cast<int64_t>(blocks_.size());
+    if (network.kind == FusionKind::kKernel) {
+      for (const NetworkModality& m : network.modalities) {
+        terms_.push_back(kernel_describe(m.kernel, matrices_));
+      }
+      kernel_ = {network.fused, all.modalities, static_cast<int32_t>(network.combine), network.constant,
+                 terms_.data()};
+      all.kernel = &kernel_;
+    }
   }
 
   cinefuse_fusion_network_description all;
@@ -99,7 +107,7 @@ class Description {
       d.attention_w = m.attention.w.data();
     }
     d.absent = data_or_null(m.absent);
-    d.projection = describe(m.projection);
+    if (m.kernel.count() == 0) d.projection = describe(m.projection);
     d.late = describe(m.late);
     return d;
   }
@@ -110,6 +118,8 @@ class Description {
   std::deque<std::vector<cinefuse_network_layer>> layers_;
   cinefuse_tensor_fusion_description tensor_{};
   cinefuse_low_rank_fusion_description low_rank_{};
+  std::vector<cinefuse_kernel_term> terms_;
+  cinefuse_kernel_matrix_description kernel_{};
 };
 
 // Of each sequence, 0 where it is absent: what was given there may be anything.
@@ -142,8 +152,6 @@ void require_finite(const FusionNetwork& network, const FusionNetworkParams& p,
 }  // namespace
 
 void fusion_network_device(const FusionNetwork& network, const FusionNetworkParams& p, const Exec& exec) {
-  CINEFUSE_REQUIRE(network.kind != FusionKind::kKernel, Code::kBackend, "backend",
-                   "Expected the backend 'cpu': networks of kernels have no other twin");
   const auto twin = network.twins.get(exec, [&] {
     const Description description(network);
     return create_on_device(exec, CINEFUSE_FUSION_NETWORK, description.all);

@@ -3,6 +3,7 @@
 #pragma once
 #include <stdint.h>
 
+#include "../kernel_matrix/kernel_matrix_device.h"
 #include "../low_rank_fusion/low_rank_fusion_device.h"
 #include "../sequence_attention/sequence_attention_device.h"
 #include "../tensor_fusion/tensor_fusion_device.h"
@@ -56,6 +57,7 @@ struct cinefuse_fusion_network_description {
   // Of cross-modal attention, each with its inner layer.
   const cinefuse_cross_description* block;
   int64_t blocks;
+  const cinefuse_kernel_matrix_description* kernel;  // in place of projections
 };
 
 struct cinefuse_network_input {

@@ -37,7 +37,7 @@ static NetworkModality make_modality(Call& call, const cinefuse_network_modality
         DeviceLayer(call, d.dim, d.attention_k, kTanh, d.attention_W, d.attention_b, nullptr, nullptr);
     m.attention_w = Array<float>(call, d.attention_w, d.attention_k);
   }
-  m.projection = make_layer(call, d.projection);
+  if (d.projection.w) m.projection = make_layer(call, d.projection);
   m.absent = Array<float>(call, d.absent, d.projection.out);
   m.late = make_stack(call, d.late);
   return m;
@@ -68,6 +68,16 @@ std::unique_ptr<NetworkObject> network_create(Call& call, const cinefuse_fusion_
   n->gate = d.gate;
   for (int i = 0; i < d.modalities; ++i) n->modalities.push_back(make_modality(call, d.modality[i]));
   n->stack = make_stack(call, d.stack);
+  for (int i = 0; d.kernel && i < d.modalities; ++i) {
+    const cinefuse_kernel_term& term = d.kernel->term[i];
+    NetworkModality& m = n->modalities[static_cast<size_t>(i)];
+    m.projection = DeviceLayer(call, term.dim, d.kernel->landmarks, 0, term.z, nullptr, nullptr, nullptr);
+    m.kernel = DeviceKernel(call, term, d.kernel->landmarks);
+  }
+  if (d.kernel) {
+    n->combine = d.kernel->combine;
+    n->constant = d.kernel->constant;
+  }
   n->logits = Array<float>(call, d.logits, d.modalities);
   if (d.attention_W) {
     // Of features: a bias would shift all modalities alike, which changes nothing.

@@ -5,6 +5,7 @@
 namespace cinefuse {
 
 void kernel_matrix_cpu(const KernelMatrixParams& params, float* out, const Exec& exec);
+void kernel_matrix_device(const KernelMatrixParams& params, float* out, const Exec& exec);
 
 void kernel_shape_check(const KernelShape& s, const char* name) {
   CINEFUSE_REQUIRE(static_cast<int>(s.kind) >= 0 && static_cast<int>(s.kind) < kKernelKindCount,
@@ -43,9 +44,8 @@ void kernel_matrix_check(const KernelMatrixParams& p) {
 }
 
 void kernel_matrix(const KernelMatrixParams& params, float* out, const Exec& exec) {
-  CINEFUSE_REQUIRE(exec.backend == Backend::kCpu, Code::kBackend, "backend",
-                   "Expected the backend 'cpu': this operator has no other twin");
-  kernel_matrix_cpu(params, out, exec);
+  exec.backend == Backend::kCpu ? kernel_matrix_cpu(params, out, exec)
+                                : kernel_matrix_device(params, out, exec);
 }
 
 }  // namespace cinefuse

@@ -16,9 +16,11 @@
 // thread. Source: Schölkopf and Smola 2002, chapters 2 and 13.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "../../core/gemm/gemm.h"
+#include "kernel_matrix_device.h"
 
 namespace cinefuse {
 
@@ -68,9 +70,14 @@ struct KernelLandmarks {
 };
 KernelLandmarks kernel_prepare(const KernelShape& shape, int64_t count, int64_t dim, const float* z,
                                const float* present, const Exec& exec);
+// Of a call: what is absent is not read.
+KernelLandmarks kernel_landmarks(const KernelTerm& term, int64_t count, const Exec& exec);
 // k (rows, count) <- weight q k(x, z)
 void kernel_rows(const KernelLandmarks& landmarks, int64_t rows, const MatrixRows& x, float* k,
                  const Exec& exec);
+// As the CUDA library is told; z is unpacked into one more of `matrices`. Valid while both live.
+cinefuse_kernel_term kernel_describe(const KernelLandmarks& landmarks,
+                                     std::deque<std::vector<float>>& matrices);
 // A row of F, which begins as 0 or 1: F + k, or F (constant + k). k null: the row lacks the modality.
 void kernel_combine(KernelCombine combine, float constant, int64_t n, const float* k, float* f, Isa isa);
 

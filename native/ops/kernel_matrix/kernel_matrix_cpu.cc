@@ -30,6 +30,22 @@ KernelLandmarks kernel_prepare(const KernelShape& shape, int64_t count, int64_t 
   return l;
 }
 
+KernelLandmarks kernel_landmarks(const KernelTerm& term, int64_t count, const Exec& exec) {
+  std::vector<float> present(static_cast<size_t>(count)), clean;
+  const float* z = term.z;
+  for (int64_t j = 0; j < count; ++j) {
+    present[static_cast<size_t>(j)] = there(term.z_present, term.z_stride, j) ? 1.f : 0.f;
+  }
+  if (std::find(present.begin(), present.end(), 0.f) != present.end()) {
+    clean.assign(z, z + count * term.dim);
+    for (int64_t j = 0; j < count; ++j) {
+      if (present[static_cast<size_t>(j)] == 0.f) std::fill_n(clean.begin() + j * term.dim, term.dim, 0.f);
+    }
+    z = clean.data();
+  }
+  return kernel_prepare(term.shape, count, term.dim, z, present.data(), exec);
+}
+
 void kernel_rows(const KernelLandmarks& l, int64_t rows, const MatrixRows& x, float* k, const Exec& exec) {
   const KernelSimd& simd = kernel_simd(exec.isa);
   const KernelShape& s = l.shape;
@@ -58,21 +74,8 @@ void kernel_combine(KernelCombine combine, float constant, int64_t n, const floa
 void kernel_matrix_cpu(const KernelMatrixParams& p, float* out, const Exec& exec) {
   std::fill(out, out + p.rows * p.landmarks, p.combine == KernelCombine::kSum ? 0.f : 1.f);
   const int64_t n = p.landmarks;
-  std::vector<float> clean;  // landmarks with zeros where they are absent
-  std::vector<float> present(static_cast<size_t>(n));
   for (const KernelTerm& term : p.terms) {
-    const float* z = term.z;
-    for (int64_t j = 0; j < n; ++j) {
-      present[static_cast<size_t>(j)] = there(term.z_present, term.z_stride, j) ? 1.f : 0.f;
-    }
-    if (std::find(present.begin(), present.end(), 0.f) != present.end()) {
-      clean.assign(z, z + n * term.dim);
-      for (int64_t j = 0; j < n; ++j) {
-        if (present[static_cast<size_t>(j)] == 0.f) std::fill_n(clean.begin() + j * term.dim, term.dim, 0.f);
-      }
-      z = clean.data();
-    }
-    const KernelLandmarks landmarks = kernel_prepare(term.shape, n, term.dim, z, present.data(), exec);
+    const KernelLandmarks landmarks = kernel_landmarks(term, n, exec);
     const int tasks = tasks_of(p.rows);
     Exec inner = exec;
     if (tasks > 1) inner.threads = 1;

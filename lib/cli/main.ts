@@ -58,6 +58,21 @@ function program(context: Context, finish: (code: number) => void): Command {
   for (const command of [predict, embed]) for (const option of predictorOptions()) command.addOption(option);
 
   cinefuse
+    .command('import')
+    .description("make a data set of IMDb's tables, a TMDB export or a MovieLens folder: docs/data.md")
+    .argument('<kind>', 'imdb, tmdb or movielens')
+    .argument('<source>', 'the folder (for tmdb also one .csv, .json or .jsonl file)')
+    .argument('<target>', 'the folder to write movies.csv to')
+    .option('--min-votes <n>', 'leave out films with fewer votes')
+    .option('--posters <folder>', "pictures named as TMDB's poster_path or by the film's id")
+    .option('--title-types <list>', 'kinds of titles to take from IMDb (default: movie)')
+    .option('--overwrite', 'replace a movies.csv that is there')
+    .action(async (kind: string, source: string, target: string, flags) => {
+      const { importCommand } = await import('./import.js');
+      finish(await importCommand(kind, source, target, flags, context));
+    });
+
+  cinefuse
     .command('devices')
     .description('say what there is to compute with, and why not CUDA')
     .option('--json', 'as JSON')

@@ -117,3 +117,10 @@ export {
   weightShapes,
 } from '../fusion/network.js';
 export { type ReadWeightsOptions, readNetworkWeights } from '../fusion/network-weights.js';
+export {
+  importDataset,
+  type ImportKind,
+  type ImportOptions,
+  type ImportProgress,
+  type ImportReport,
+} from './data/import.js';

@@ -7,6 +7,7 @@ import { type Context, predictorOptions } from './context.js';
 import { EXIT, UsageError } from './exit.js';
 import { describeError } from './failures.js';
 import { columnsOf, styleFor, wrap } from './terminal.js';
+import { addTrainingCommands } from './training-commands.js';
 
 const EXIT_CODES = `
 Exit codes:
@@ -56,6 +57,8 @@ function program(context: Context, finish: (code: number) => void): Command {
       finish(await embedCommand(films, flags, context));
     });
   for (const command of [predict, embed]) for (const option of predictorOptions()) command.addOption(option);
+
+  addTrainingCommands(cinefuse, context, finish);
 
   cinefuse
     .command('import')

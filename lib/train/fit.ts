@@ -1,4 +1,5 @@
 /** From a data set to a bundle that predicts: encode, train, calibrate, save. */
+import path from 'node:path';
 import { DataError, TrainError, throwIfCancelled } from '../errors.js';
 import { type Bundle, loadBundle } from '../fusion/bundle.js';
 import { saveBundle } from '../fusion/bundle-save.js';
@@ -27,10 +28,9 @@ export interface FitDatasetOptions extends FitOptions {
   /** Whether `out` may be replaced. Default false. */
   overwrite?: boolean | undefined;
   /** As encodeDataset's: where embeddings are kept, how media are decoded and encoders run. */
-  encoding?: Omit<
-    EncodeDatasetOptions,
-    'bundle' | 'encoders' | 'modalities' | 'split' | 'signal' | 'onProgress'
-  >;
+  encoding?:
+    | Omit<EncodeDatasetOptions, 'bundle' | 'encoders' | 'modalities' | 'split' | 'signal' | 'onProgress'>
+    | undefined;
 }
 
 /** A data set as numbers, with what is to be learned of it. */
@@ -69,8 +69,8 @@ export async function openConfigured(
   signal: AbortSignal | undefined,
 ): Promise<Dataset> {
   if (typeof source === 'object') return source;
-  const path = source ?? data.path;
-  if (path === undefined) {
+  const from = source ?? data.path;
+  if (from === undefined) {
     throw new TrainError('ERR_TRAIN_CONFIG', { field: 'data.path', expected: 'a data set', got: 'none' });
   }
   const reading = Object.entries({
@@ -80,7 +80,7 @@ export async function openConfigured(
     files: data.files,
   });
   const given = Object.fromEntries(reading.filter(([, value]) => value !== undefined));
-  return openDataset({ ...given, path }, { signal });
+  return openDataset({ ...given, path: from }, { signal });
 }
 
 /**
@@ -212,7 +212,7 @@ export async function fit(
     metadata: made.metadata,
     metrics: await metricsOf(result, options),
     training: {
-      config: made.config,
+      config: portable(made.config),
       history: fitted.history,
       ...(fitted.kernel && { kernel: fitted.kernel }),
     },
@@ -220,6 +220,20 @@ export async function fit(
   const manifest = await saveBundle(out, contents, { overwrite, signal });
   tell('save', 1, 1);
   return { ...result, manifest };
+}
+
+/** Without the folders of this machine: what the bundle tells of its training. */
+function portable({ data: { path: _, ...data }, inputs, ...config }: ParsedFuseConfig) {
+  const { bundle, encoders } = inputs;
+  return {
+    ...config,
+    data,
+    inputs: {
+      ...inputs,
+      bundle: path.basename(bundle),
+      encoders: encoders.map((file) => path.basename(file)),
+    },
+  };
 }
 
 const calibrationRows = ({ calibration, valid }: TableSplit) => calibration ?? valid;

@@ -107,6 +107,14 @@ export {
   searchTable,
   type Trial,
 } from './search.js';
+export {
+  type BundleEvaluation,
+  crossValidate,
+  type DatasetSearch,
+  type EvaluateBundleOptions,
+  evaluateBundle,
+  search,
+} from './dataset-runs.js';
 export { mergeNetworks } from './merge.js';
 export {
   FusionNetwork,

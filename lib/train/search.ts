@@ -79,6 +79,14 @@ export async function searchTable(
 ): Promise<SearchResult> {
   const { search: parsedSearch, ...base } = parseFuseConfig({ ...config, search });
   const { space: _, strategy, metric } = parsedSearch as ParsedSearch;
+  const fixed = Object.keys(parsedSearch!.space).find((path) => !/^(network|training|targets)\./.test(path));
+  if (fixed !== undefined) {
+    throw new TrainError('ERR_TRAIN_CONFIG', {
+      field: `search.space.${fixed}`,
+      expected: 'a path into network, training or targets',
+      got: 'one that changes what is encoded',
+    });
+  }
   const { heads } = fitTargets(base.targets, table, split.train);
   const { moreIsBetter, read } = metricOf(metric, heads, 'search.metric');
   const parameters = trialsOf(parsedSearch as ParsedSearch, randomOf(seedOf(base.seed, 'search')));

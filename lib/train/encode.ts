@@ -4,6 +4,8 @@ import { DataError, describeValue, InputError, throwIfCancelled } from '../error
 import { Bundle, loadBundle } from '../fusion/bundle.js';
 import type { MetadataFields } from '../metadata/spec.js';
 import { type Movie, parseMovie } from '../movie.js';
+import { LinkedSignal } from '../linked-signal.js';
+import { SignalListeners } from '../signal-listeners.js';
 import { Pace } from '../pace.js';
 import { defaultBundlePath } from '../predict.js';
 import type { DataProblem, Dataset } from './data/types.js';
@@ -46,8 +48,11 @@ export async function encodeDataset(
   throwIfCancelled(options.signal);
   const given = options.bundle ?? defaultBundlePath();
   const bundle = typeof given === 'string' ? await loadBundle(given, { signal: options.signal }) : given;
+  // Many films at a time hang on one signal.
+  using link = new LinkedSignal(new SignalListeners(), options.signal);
+  const linked = { ...options, signal: link.signal };
   try {
-    return await new Encoding(dataset, withEncoders(bundle, options), options).run();
+    return await new Encoding(dataset, withEncoders(bundle, linked), linked).run();
   } finally {
     if (typeof given === 'string') await bundle.dispose();
   }

@@ -116,11 +116,11 @@ async function contentKey(
 export async function findKeys(
   jobs: readonly InputJob[],
   rows: readonly number[],
-  movies: readonly Movie[],
+  films: readonly ParsedMovie[],
   context: { dataset: Dataset; files: FileHashes; problems: DataProblem[]; signal: AbortSignal | undefined },
 ): Promise<void> {
   for (const [i, row] of rows.entries()) {
-    const { given } = parsed(movies[i]!);
+    const { given } = films[i]!;
     const keys = new Map<FieldOfInput, string | undefined>();
     for (const { job, keys: all } of jobs) {
       const field = fieldOf(job);
@@ -142,7 +142,7 @@ export async function findKeys(
 }
 
 /** A film with nothing to predict from is one without inputs here. */
-function parsed(movie: Movie): ParsedMovie {
+export function parsedFilm(movie: Movie): ParsedMovie {
   if (Object.keys(movie).length <= 1) return { given: {} };
   return parseMovie(movie);
 }
@@ -230,7 +230,7 @@ async function encodeJob(
 }
 
 function onlyInput(movie: Movie, field: FieldOfInput): ParsedMovie {
-  const { given } = parsed(movie);
+  const { given } = parsedFilm(movie);
   return { given: { [field]: given[field] } };
 }
 

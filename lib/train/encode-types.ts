@@ -27,7 +27,7 @@ export interface EncodeModality {
 
 /** How the facts' encoder is fitted on the films of train. */
 export interface MetadataModalityOptions {
-  /** Column of ratings. Default: rating or another by its name. */
+  /** Column of ratings. Default: rating or another by its name, else the first target that is a number. */
   rating?: string | undefined;
   /** Column of revenues in dollars, or null for none. Default: revenue or another by its name. */
   revenue?: string | null | undefined;
@@ -68,6 +68,8 @@ export interface EncodeDatasetOptions extends MediaDecoderOptions {
   metadata?: MetadataModalityOptions | 'bundle' | undefined;
   /** Where embeddings are kept. Default: an EmbeddingCache with its own defaults; false: nowhere. */
   cache?: EmbeddingCache | EmbeddingCacheOptions | false | undefined;
+  /** Columns that are to be predicted: as inputs they are refused. */
+  targets?: readonly string[] | undefined;
   /** Refuses inputs made of what is known only after release. Default true. */
   beforeRelease?: boolean | undefined;
   /** By these the table's films are grouped. Default: genre, language and decade, as far as they are known. */

@@ -3,13 +3,20 @@ import { meanVector } from '../encoders/embedding.js';
 import { DataError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import { Bundle, loadBundle } from '../fusion/bundle.js';
 import type { MetadataFields } from '../metadata/spec.js';
-import { type Movie, parseMovie } from '../movie.js';
+import type { ParsedMovie } from '../movie.js';
 import { LinkedSignal } from '../linked-signal.js';
 import { SignalListeners } from '../signal-listeners.js';
 import { Pace } from '../pace.js';
 import { defaultBundlePath } from '../predict.js';
 import type { DataProblem, Dataset } from './data/types.js';
-import { chooseWanted, encodeWanted, findKeys, type InputJob, inputJobs } from './encode-inputs.js';
+import {
+  chooseWanted,
+  encodeWanted,
+  findKeys,
+  type InputJob,
+  inputJobs,
+  parsedFilm,
+} from './encode-inputs.js';
 import type {
   EncodeDatasetOptions,
   EncodedDataset,
@@ -110,7 +117,7 @@ class Encoding {
   }
 
   #check(): void {
-    const { metadata, split, beforeRelease = true } = this.#options;
+    const { metadata, split, targets = [], beforeRelease = true } = this.#options;
     const names = this.#modalities.map(({ name }) => name);
     const twice = names.find((name, i) => names.indexOf(name) !== i);
     if (twice !== undefined || names.length === 0) {
@@ -143,7 +150,8 @@ class Encoding {
         got: 'undefined',
       });
     }
-    if (beforeRelease) this.#dataset.refuseLeaks(this.#modalities.map(({ input }) => input));
+    const inputs = this.#modalities.map(({ input }) => input);
+    this.#dataset.refuseLeaks(inputs, { targets, beforeRelease });
   }
 
   async run(): Promise<EncodedDataset> {
@@ -218,14 +226,16 @@ class Encoding {
       this.#tell(start, length);
       const rows = Array.from({ length: Math.min(STRETCH, length - start) }, (_, k) => start + k);
       const movies = await this.#dataset.movies(rows, { signal });
-      await findKeys(jobs, rows, movies, context);
+      const films: ParsedMovie[] = [];
       for (const movie of movies) {
-        this.#facts.push(wantsFacts ? factsOf(movie) : undefined);
+        const film = parsedFilm(movie);
+        films.push(film);
+        this.#facts.push(wantsFacts ? film.given.metadata : undefined);
         this.#titles.push(movie.title ?? movie.id ?? '');
-        const poster = movie.poster as { path?: string } | null | undefined;
-        this.#posters.push(poster?.path);
+        this.#posters.push((movie.poster as { path?: string } | null | undefined)?.path);
         if (pace.due) await pace.rest();
       }
+      await findKeys(jobs, rows, films, context);
     }
     this.#tell(length, length);
     await this.#cache.files.save();
@@ -283,6 +293,7 @@ class Encoding {
       dataset: this.#dataset,
       facts: this.#facts,
       cache: this.#cache,
+      targets: this.#options.targets ?? [],
       signal,
       onFolding: (done: number, total: number) => this.#tell(done, total),
     };
@@ -321,11 +332,6 @@ class Encoding {
       ...(left !== undefined && { remainingMs: left }),
     });
   }
-}
-
-function factsOf(movie: Movie): MetadataFields | undefined {
-  if (Object.keys(movie).length <= 1) return undefined;
-  return parseMovie(movie).given.metadata;
 }
 
 interface FilledModality {

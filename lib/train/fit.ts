@@ -136,6 +136,7 @@ export async function datasetTable(
     })),
     split,
     metadata: encoding.metadata ?? factsOptions(parsed),
+    targets: configs.map(({ name, column }) => column ?? name),
     beforeRelease: parsed.data.beforeRelease,
     ...(parsed.data.groups.length > 0 && { groups: parsed.data.groups }),
     signal,

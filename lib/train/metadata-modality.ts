@@ -6,6 +6,7 @@ import { DEFAULT_FIT } from '../metadata/fit.js';
 import { parseSafetensors, serializeSafetensors, type StoredTensor } from '../fusion/safetensors.js';
 import { LEAST_BUDGET, MetadataEncoder } from '../metadata/metadata-encoder.js';
 import { type MetadataFields, type MetadataSpec, metadataSpecSchema } from '../metadata/spec.js';
+import { Pace } from '../pace.js';
 import type { Dataset } from './data/types.js';
 import type { EmbeddingCache } from './embedding-cache.js';
 import type { MetadataModalityOptions } from './encode-types.js';
@@ -35,6 +36,8 @@ export interface FactsContext {
   /** By row. */
   facts: readonly (MetadataFields | undefined)[];
   cache: EmbeddingCache;
+  /** Columns that are to be predicted. */
+  targets: readonly string[];
   signal: AbortSignal | undefined;
   onFolding: (done: number, total: number) => void;
 }
@@ -59,11 +62,7 @@ export async function fitFacts(
     fit: options.fit ?? DEFAULT_FIT,
   };
   const rows = await trainingRows(context, split, options);
-  const key = createHash('sha256')
-    .update(JSON.stringify({ facts: METADATA_VERSION, ...settings }))
-    .update(JSON.stringify(facts))
-    .update(JSON.stringify(rows))
-    .digest('hex');
+  const key = await keyOf({ facts: METADATA_VERSION, ...settings }, facts, rows);
   const found = await fromCache(cache, key, facts.length);
   if (found) return { ...found, cached: true };
 
@@ -111,6 +110,20 @@ export async function fitFacts(
 /** Raise it when the same facts and options give other vectors. */
 const METADATA_VERSION = 1;
 
+/** The hash of all that the vectors depend on. */
+async function keyOf(settings: object, ...lists: (readonly unknown[])[]): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify(settings));
+  const pace = new Pace();
+  for (const list of lists) {
+    for (const [i, item] of list.entries()) {
+      hash.update(`${i === 0 ? '[' : ','}${JSON.stringify(item) ?? 'null'}`);
+      if (pace.due) await pace.rest();
+    }
+    hash.update(']');
+  }
+  return hash.digest('hex');
+}
+
 /** A training film's number in the data set and how it did. */
 export interface TrainingRow {
   row: number;
@@ -119,11 +132,12 @@ export interface TrainingRow {
 }
 
 async function trainingRows(
-  { dataset, facts, signal }: FactsContext,
+  { dataset, facts, targets, signal }: FactsContext,
   split: TableSplit,
   options: MetadataModalityOptions,
 ): Promise<TrainingRow[]> {
-  const ratings = await numbers(dataset, 'rating', options.rating, RATING_COLUMNS, signal);
+  const columns = [...RATING_COLUMNS, ...targets];
+  const ratings = await numbers(dataset, 'rating', options.rating, columns, signal);
   if (!ratings) {
     throw new DataError('ERR_DATA_COLUMN', {
       file: dataset.path,

@@ -346,6 +346,12 @@ test('inputs known only after release are refused', async (t) => {
     code: 'ERR_DATA_LEAK',
     field: 'reviews',
   });
+  t.notThrows(() => plain.refuseLeaks(['reviews'], { beforeRelease: false }));
+  await throwsTyped(t, () => plain.refuseLeaks(['metadata'], { targets: ['title'], beforeRelease: false }), {
+    code: 'ERR_DATA_LEAK',
+    field: 'title',
+    message: /a target/,
+  });
   const mapped = await opened(t, files, { fields: { budget: 'revenue' } });
   await throwsTyped(t, () => mapped.refuseLeaks(['metadata']), {
     code: 'ERR_DATA_LEAK',

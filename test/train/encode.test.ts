@@ -260,6 +260,55 @@ const segmentsIn = async (cache: string) => {
   return found;
 };
 
+/** Silence with a click, 16 kHz, mono, 16 bit. */
+function wav(seconds: number): Buffer {
+  const samples = Buffer.alloc(Math.round(seconds * 16_000) * 2);
+  samples.writeInt16LE(9000, samples.length - 2);
+  const header = Buffer.alloc(44);
+  header.write('RIFF', 0);
+  header.writeUInt32LE(36 + samples.length, 4);
+  header.write('WAVEfmt ', 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(16_000, 24);
+  header.writeUInt32LE(32_000, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write('data', 36);
+  header.writeUInt32LE(samples.length, 40);
+  return Buffer.concat([header, samples]);
+}
+
+test('sequences: sound of different lengths, the longest sets the steps', async (t) => {
+  const stage = await scene(t);
+  await mkdir(path.join(stage.folder, 'audio'));
+  for (const [id, seconds] of Object.entries({ f2: 0.7, f3: 2.3, f9: 1.5 })) {
+    await writeFile(path.join(stage.folder, 'audio', `${id}.wav`), wav(seconds));
+  }
+  const own = { ...stage, dataset: await openDataset(stage.folder) };
+  t.is(own.dataset.inputs.audio, 3);
+  const sound: EncodeModality = { name: 'sound', input: 'audio', encoder: 'loudness', sequence: true };
+  const options = { modalities: [sound, { ...sound, name: 'mean', sequence: false }] };
+  const { table } = await encode(own, options);
+  const { steps, lengths, values, dim } = table.modalities.sound!;
+  t.is(steps, 5);
+  t.deepEqual([...[2, 3, 9].map((row) => lengths![row]!)], [2, 5, 3]);
+  const present = Array.from({ length: FILMS }, (_, row) => table.present[row * 2]);
+  t.deepEqual(
+    present.flatMap((there, row) => (there ? [row] : [])),
+    [2, 3, 9],
+  );
+  for (const row of [2, 3, 9]) {
+    const power = (step: number) => values[(row * steps + step) * dim + 1]!;
+    t.true(power(lengths![row]! - 1) > 0, 'the click is in the last window');
+    t.is(power(0), 0);
+    const mean = table.modalities.mean!.values[row * dim + 1]!;
+    t.true(Math.abs(mean - power(lengths![row]! - 1) / lengths![row]!) < 1e-9);
+  }
+  t.is(digest(await encode(own, options)), digest({ table } as EncodedDataset));
+});
+
 test('damage is found, by reading and by verify, and made good', async (t) => {
   const stage = await scene(t);
   const first = await encode(stage);
@@ -354,6 +403,7 @@ test('what cannot be encoded is refused before any work', async (t) => {
     'reviews',
     'ERR_DATA_LEAK',
   );
+  await refused({ targets: ['runtime'] }, 'runtime', 'ERR_DATA_LEAK');
   const told = await encode(stage, {
     modalities: [{ name: 'r', input: 'reviews', encoder: 'words' }],
     beforeRelease: false,

@@ -8,7 +8,7 @@ import type { TableSplit } from '../table.js';
 import { type ColumnRule, listOf, stringOf } from './columns.js';
 import { parseConfig, type SplitConfig, splitSchema } from './config.js';
 import { type FilmReader, unknownColumn } from './films.js';
-import { leakError, leaksOf } from './leaks.js';
+import { leakError, type LeakOptions, leaksOf } from './leaks.js';
 import type { Row, RowPlace, RowReader } from './rows.js';
 import { splitDataset, textsOf } from './splits.js';
 import type { Column, ColumnInfo, ColumnType, DataProblem, Dataset } from './types.js';
@@ -191,8 +191,8 @@ export class TableDataset implements Dataset {
     return groups;
   }
 
-  refuseLeaks(inputs: readonly InputName[]): void {
-    const leak = leaksOf(this.columns, inputs)[0];
+  refuseLeaks(inputs: readonly InputName[], options?: LeakOptions): void {
+    const leak = leaksOf(this.columns, inputs, options)[0];
     if (leak) throw leakError(leak, this.path);
   }
 

@@ -22,13 +22,30 @@ export interface Leak {
   input: InputName;
   /** Undefined: the input itself is known only after release. */
   column: string | undefined;
+  /** The column is to be predicted. */
+  target?: boolean;
 }
 
-/** Of these inputs, those that rest on something known only after release. */
-export function leaksOf(columns: readonly ColumnInfo[], inputs: readonly InputName[]): Leak[] {
+export interface LeakOptions {
+  /** Columns that are to be predicted. */
+  targets?: readonly string[] | undefined;
+  /** false: what is known only after release may be an input. Default true. */
+  beforeRelease?: boolean | undefined;
+}
+
+/** Of these inputs, those that rest on something known only after release, or on what is to be predicted. */
+export function leaksOf(
+  columns: readonly ColumnInfo[],
+  inputs: readonly InputName[],
+  { targets = [], beforeRelease = true }: LeakOptions = {},
+): Leak[] {
   return inputs.flatMap((input): Leak[] => {
     const fields = FIELDS_OF[input];
-    const read = columns.filter(({ field, afterRelease }) => field && fields.includes(field) && afterRelease);
+    const own = columns.filter(({ field }) => field && fields.includes(field));
+    const target = own.find(({ name }) => targets.includes(name));
+    if (target) return [{ input, column: target.name, target: true }];
+    if (!beforeRelease) return [];
+    const read = own.filter(({ afterRelease }) => afterRelease);
     if (read.length > 0) return read.map(({ name }) => ({ input, column: name }));
     // From a folder, or from a column that someone says is known before: test audiences.
     const told = columns.some(({ field }) => field === 'reviews');
@@ -36,7 +53,15 @@ export function leaksOf(columns: readonly ColumnInfo[], inputs: readonly InputNa
   });
 }
 
-export function leakError({ input, column }: Leak, file: string): DataError {
+export function leakError({ input, column, target }: Leak, file: string): DataError {
+  if (target) {
+    return new DataError('ERR_DATA_LEAK', {
+      file,
+      field: column,
+      expected: `inputs other than what is to be predicted for ${input}`,
+      got: `the column ${column}, a target: leave ${input} out, or take the column from its fields`,
+    });
+  }
   return new DataError('ERR_DATA_LEAK', {
     file,
     field: column ?? input,

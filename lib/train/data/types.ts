@@ -3,6 +3,7 @@ import type { InputName } from '../../fusion/manifest.js';
 import type { Movie } from '../../movie.js';
 import type { TableSplit } from '../table.js';
 import type { SplitConfig } from './config.js';
+import type { LeakOptions } from './leaks.js';
 
 /** 'number': numbers and yes/no as 1 and 0. 'list': several strings a film, such as genres. */
 export type ColumnType = 'number' | 'string' | 'list';
@@ -84,8 +85,8 @@ export interface Dataset {
    */
   groups(name: string, options?: { signal?: AbortSignal | undefined }): Promise<string[][]>;
   /**
-   * Refuses inputs that are made of columns known only after release.
+   * Refuses inputs that are made of columns known only after release, or of those to be predicted.
    * @throws DataError ERR_DATA_LEAK  naming input and column
    */
-  refuseLeaks(inputs: readonly InputName[]): void;
+  refuseLeaks(inputs: readonly InputName[], options?: LeakOptions): void;
 }

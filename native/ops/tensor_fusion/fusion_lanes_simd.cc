@@ -209,7 +209,11 @@ void contract(int modes, const int* d, long k0, int kc, const float* const* h, i
 template <int Width>
 CINEFUSE_INLINE void cut_tiles(long rows, int kc, const float* from, long ld, float* to) {
   const int whole = kc / Width, left = kc % Width;
+  constexpr int kAhead = 6;  // rows: they are too far apart for the processor to foresee
   for (long r = 0; r < rows; ++r, from += ld, to += Width) {
+    if (r + kAhead < rows) {
+      for (int k = 0; k < kc; k += 16) __builtin_prefetch(from + kAhead * ld + k);
+    }
     for (int t = 0; t < whole; ++t) {
       __builtin_memcpy(to + t * rows * Width, from + t * Width, sizeof(float) * Width);
     }

@@ -112,7 +112,8 @@ async function caseOf(batch: number): Promise<BenchCase> {
     items: FILMS,
     contenders: {
       cinefuse: async (): Promise<Outcome> => {
-        const { losses } = await ours.run(data, steps);
+        before ??= peak(true);
+          const { losses } = await ours.run(data, steps);
         const loss = losses.reduce((sum, v) => sum + v, 0) / losses.length;
         return { loss, megabytes: peak(false) - before };
       },

@@ -9,8 +9,8 @@
 namespace cinefuse::gpu {
 
 constexpr int kMostKernelTerms = 32;
-// Dot products of all terms that a call keeps at a time: 64 MiB.
-constexpr int64_t kMostKernelDots = int64_t{1} << 24;
+// Dot products of all terms that a call keeps at a time: 16 MiB, or what 256 rows take.
+constexpr int64_t kMostKernelDots = int64_t{1} << 22;
 
 // One modality of some rows.
 struct KernelTerm {
@@ -37,7 +37,7 @@ struct DeviceKernel {
   KernelTerm term() const;  // what does not depend on the rows
 };
 
-// How many rows at a time go through: at least one.
+// How many rows at a time go through.
 inline int64_t kernel_rows_at_a_time(int64_t terms, int64_t landmarks) {
   return std::max<int64_t>(256, kMostKernelDots / (terms * landmarks));
 }

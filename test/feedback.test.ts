@@ -79,6 +79,19 @@ test('value = output * std + mean; interval by the quantile of the present input
   t.false('spread' in (all.other ?? {}));
 });
 
+test('a curve stands in place of the temperatures: straight between its points, level beyond, by what is present', (t) => {
+  const curve = (p: number) => ({ outputs: [-1, 1, 3], probabilities: [p, 0.5, 0.9] });
+  const head = { ...HEADS[3]!, isotonic: { '*': curve(0.2), a: curve(0.4) } } as BundleHead;
+  const at = (output: number, present: string[]) =>
+    headFeedback([head], outputs({ wellReceived: output }), present).wellReceived!;
+  t.is(at(-50, ['b']).probability, 0.2);
+  t.is(at(-50, ['a']).probability, 0.4);
+  t.true(near(at(0, ['b']).probability, 0.35) && near(at(2, ['b']).probability, 0.7));
+  t.is(at(1e9, ['a', 'b']).probability, 0.9);
+  t.true(at(2, ['b']).verdict);
+  t.false(at(1, ['b']).verdict, 'the threshold is 0.6');
+});
+
 test('values and intervals stay within their bounds', (t) => {
   const o = outputs({ rating: 50, spread: 0, boxOffice: 0, wellReceived: -8000, laughs: 0 });
   const { rating, wellReceived } = headFeedback(HEADS, o, []);

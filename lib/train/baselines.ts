@@ -35,8 +35,9 @@ export interface BaselineOptions extends ExecOptions {
 }
 
 /**
- * Two baselines a head. A film's vectors stand end to end, each number standardised by the training films; sequences by
- * their mean; what is absent counts as the mean, and beside it stands whether it is there.
+ * Two baselines a head. A film's vectors stand end to end, each number standardised by the training films, then each
+ * modality divided by the root of its width, so that all have the same say; sequences by their mean; what is absent
+ * counts as the mean, and beside it stands whether it is there.
  *
  * @returns by head
  * @throws DataError ERR_DATA_EMPTY  no training film with a known target
@@ -128,6 +129,11 @@ export async function fitBaselines(
 }
 
 const STRETCH = 512;
+/**
+ * Of all numbers of a modality together: each modality has the same say, whether it is a hundred facts or two thousand
+ * numbers of a picture.
+ */
+const BLOCK_VARIANCE = 100;
 /** One against the rest is fitted for each class: of more than these only the majority stands as a baseline. */
 const MOST_CLASSES = 12;
 
@@ -246,7 +252,7 @@ class Design {
       const mean = Float32Array.from(sum, (value) => value / films);
       const scale = Float32Array.from(squares, (value, j) => {
         const variance = value / films - (sum[j]! / films) ** 2;
-        return variance > 1e-12 ? 1 / Math.sqrt(variance) : 0;
+        return variance > 1e-12 ? Math.sqrt(BLOCK_VARIANCE / dim / variance) : 0;
       });
       const part = { at, m, name, mean, scale };
       at += dim;

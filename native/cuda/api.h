@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 // Raised whenever this file or any OP_device.h changes its meaning or layout.
-#define CINEFUSE_CUDA_ABI 1u
+#define CINEFUSE_CUDA_ABI 2u
 
 typedef enum cinefuse_failure_kind {
   CINEFUSE_FAILED = 1,      // a CUDA call failed; the device goes on
@@ -50,6 +50,13 @@ typedef enum cinefuse_operator {
   CINEFUSE_FRAMES,
   CINEFUSE_FUSION_NETWORK,
   CINEFUSE_KERNEL_MATRIX,
+  CINEFUSE_ACTIVATION_BACKWARD,
+  CINEFUSE_LAYER_NORM_BACKWARD,
+  CINEFUSE_LINEAR_BACKWARD,
+  CINEFUSE_DROPOUT,
+  CINEFUSE_LOSS,
+  CINEFUSE_OPTIMIZER,
+  CINEFUSE_SQUARED_NORM,
   CINEFUSE_OPERATORS,  // how many
 } cinefuse_operator;
 

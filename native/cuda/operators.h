@@ -20,24 +20,38 @@ extern const Operator kPowerToDbOperator;
 extern const Operator kSpatialAttentionOperator;
 extern const Operator kTemporalAttentionOperator;
 extern const Operator kTensorFusionOperator;
+extern const Operator kActivationBackwardOperator;
+extern const Operator kLayerNormBackwardOperator;
+extern const Operator kLinearBackwardOperator;
+extern const Operator kDropoutOperator;
+extern const Operator kLossOperator;
+extern const Operator kOptimizerOperator;
+extern const Operator kSquaredNormOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
-    &kActivationOperator,         // CINEFUSE_ACTIVATION
-    &kLayerNormOperator,          // CINEFUSE_LAYER_NORM
-    &kLinearOperator,             // CINEFUSE_LINEAR
-    &kTensorFusionOperator,       // CINEFUSE_TENSOR_FUSION
-    &kOuterProductOperator,       // CINEFUSE_OUTER_PRODUCT
-    &kLowRankFusionOperator,      // CINEFUSE_LOW_RANK_FUSION
-    &kModalityAttentionOperator,  // CINEFUSE_MODALITY_ATTENTION
-    &kTemporalAttentionOperator,  // CINEFUSE_TEMPORAL_ATTENTION
-    &kAdditiveAttentionOperator,  // CINEFUSE_ADDITIVE_ATTENTION
-    &kSpatialAttentionOperator,   // CINEFUSE_SPATIAL_ATTENTION
-    &kCrossAttentionOperator,     // CINEFUSE_CROSS_ATTENTION
-    &kMelOperator,                // CINEFUSE_MEL
-    &kPowerToDbOperator,          // CINEFUSE_POWER_TO_DB
-    &kFramesOperator,             // CINEFUSE_FRAMES
-    &kFusionNetworkOperator,      // CINEFUSE_FUSION_NETWORK
-    &kKernelMatrixOperator,       // CINEFUSE_KERNEL_MATRIX
+    &kActivationOperator,          // CINEFUSE_ACTIVATION
+    &kLayerNormOperator,           // CINEFUSE_LAYER_NORM
+    &kLinearOperator,              // CINEFUSE_LINEAR
+    &kTensorFusionOperator,        // CINEFUSE_TENSOR_FUSION
+    &kOuterProductOperator,        // CINEFUSE_OUTER_PRODUCT
+    &kLowRankFusionOperator,       // CINEFUSE_LOW_RANK_FUSION
+    &kModalityAttentionOperator,   // CINEFUSE_MODALITY_ATTENTION
+    &kTemporalAttentionOperator,   // CINEFUSE_TEMPORAL_ATTENTION
+    &kAdditiveAttentionOperator,   // CINEFUSE_ADDITIVE_ATTENTION
+    &kSpatialAttentionOperator,    // CINEFUSE_SPATIAL_ATTENTION
+    &kCrossAttentionOperator,      // CINEFUSE_CROSS_ATTENTION
+    &kMelOperator,                 // CINEFUSE_MEL
+    &kPowerToDbOperator,           // CINEFUSE_POWER_TO_DB
+    &kFramesOperator,              // CINEFUSE_FRAMES
+    &kFusionNetworkOperator,       // CINEFUSE_FUSION_NETWORK
+    &kKernelMatrixOperator,        // CINEFUSE_KERNEL_MATRIX
+    &kActivationBackwardOperator,  // CINEFUSE_ACTIVATION_BACKWARD
+    &kLayerNormBackwardOperator,   // CINEFUSE_LAYER_NORM_BACKWARD
+    &kLinearBackwardOperator,      // CINEFUSE_LINEAR_BACKWARD
+    &kDropoutOperator,             // CINEFUSE_DROPOUT
+    &kLossOperator,                // CINEFUSE_LOSS
+    &kOptimizerOperator,           // CINEFUSE_OPTIMIZER
+    &kSquaredNormOperator,         // CINEFUSE_SQUARED_NORM
 };
 
 }  // namespace cinefuse::gpu

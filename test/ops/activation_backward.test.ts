@@ -16,7 +16,7 @@ const NAMES = {
 } as const;
 const ELEMENTWISE = Object.values(NAMES);
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden gradients of activations and softmaxes ${label}`, async (t) => {
     let seen = 0;
     for (const c of loadGolden('layers')) {

@@ -29,7 +29,7 @@ function exact(x: Float32Array, dy: Float32Array, cols: number, gain?: Float32Ar
   return { dx, dgain, dbias };
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden gradients of layer norm ${label}`, async (t) => {
     t.true(golden.length > 0, 'no golden case was found');
     for (const c of golden) {

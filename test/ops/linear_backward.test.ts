@@ -37,7 +37,7 @@ function problem(rows: number, inFeatures: number, outFeatures: number, seed: nu
   };
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden gradients of linear layers ${label}`, async (t) => {
     t.true(golden.length > 0, 'no golden case was found');
     for (const c of golden) {

@@ -66,7 +66,7 @@ function exact(kind: Loss, { x, target, rowWeights, classWeights }: LossInput, o
   return { loss: reduction === 'sum' ? [total] : each, dx };
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden losses and their gradients ${label}`, async (t) => {
     const seen = new Set<string>();
     for (const c of loadGolden('losses')) {

@@ -54,7 +54,7 @@ async function gradients(p: Record<Name, Float32Array>, x: Float32Array, y: Floa
   };
 }
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden trajectories: a network trained by the operators alone ${label}`, async (t) => {
     const cases = loadGolden('optim');
     t.true(cases.length > 0, 'no golden case was found');

@@ -3,6 +3,7 @@
 namespace cinefuse {
 
 void activation_backward_cpu(const ActivationGradients& gradients, const Exec& exec);
+void activation_backward_device(const ActivationGradients& gradients, const Exec& exec);
 
 void activation_backward_check(const ActivationGradients& p, size_t x, int64_t y, size_t dy) {
   activation_check({p.kind, p.slope, p.rows, p.cols, nullptr, nullptr}, x);
@@ -12,8 +13,7 @@ void activation_backward_check(const ActivationGradients& p, size_t x, int64_t y
 }
 
 void activation_backward(const ActivationGradients& p, const Exec& exec) {
-  require_cpu(exec, "The gradients of activations");
-  activation_backward_cpu(p, exec);
+  exec.backend == Backend::kCpu ? activation_backward_cpu(p, exec) : activation_backward_device(p, exec);
 }
 
 }  // namespace cinefuse

@@ -3,6 +3,7 @@
 namespace cinefuse {
 
 void dropout_cpu(const DropoutParams& params, const Exec& exec);
+void dropout_device(const DropoutParams& params, const Exec& exec);
 
 void dropout_check(const DropoutParams& p) {
   CINEFUSE_REQUIRE(p.p >= 0.f && p.p < 1.f, Code::kInputValue, "p",
@@ -11,8 +12,7 @@ void dropout_check(const DropoutParams& p) {
 }
 
 void dropout(const DropoutParams& p, const Exec& exec) {
-  require_cpu(exec, "Dropouts");
-  dropout_cpu(p, exec);
+  exec.backend == Backend::kCpu ? dropout_cpu(p, exec) : dropout_device(p, exec);
 }
 
 }  // namespace cinefuse

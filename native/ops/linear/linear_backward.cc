@@ -7,6 +7,7 @@ namespace cinefuse {
 void linear_forward_cpu(const LinearShape& shape, const float* x, const float* W, const float* b, float* y,
                         const Exec& exec);
 void linear_backward_cpu(const LinearShape& shape, const LinearGradients& gradients, const Exec& exec);
+void linear_backward_device(const LinearShape& shape, const LinearGradients& gradients, const Exec& exec);
 
 void linear_backward_check(const LinearShape& s, size_t x, size_t W, size_t dy) {
   linear_check({s.in, s.out, nullptr, nullptr, Activation::kNone, 0.f}, W, -1);
@@ -23,7 +24,7 @@ void linear_forward(const LinearShape& shape, const float* x, const float* W, co
 }
 
 void linear_backward(const LinearShape& shape, const LinearGradients& gradients, const Exec& exec) {
-  require_cpu(exec, "The gradients of a linear layer");
+  if (exec.backend != Backend::kCpu) return linear_backward_device(shape, gradients, exec);
   linear_backward_cpu(shape, gradients, exec);
 }
 

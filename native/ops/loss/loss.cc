@@ -5,6 +5,7 @@
 namespace cinefuse {
 
 void loss_cpu(const LossParams& params, const Exec& exec);
+void loss_device(const LossParams& params, const Exec& exec);
 
 void loss_check(const LossParams& p, size_t x, size_t target, int64_t class_weights, int64_t row_weights) {
   const int kind = static_cast<int>(p.kind), reduction = static_cast<int>(p.reduction);
@@ -68,8 +69,7 @@ void loss_check_values(const LossParams& p) {
 
 void loss(const LossParams& params, const Exec& exec) {
   loss_check_values(params);
-  require_cpu(exec, "Losses");
-  loss_cpu(params, exec);
+  exec.backend == Backend::kCpu ? loss_cpu(params, exec) : loss_device(params, exec);
 }
 
 }  // namespace cinefuse

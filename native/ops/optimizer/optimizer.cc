@@ -6,7 +6,10 @@ namespace cinefuse {
 
 void optimizer_step_cpu(const OptimizerParams& params, int64_t n, float* p, const float* g, float* m,
                         float* v, const Exec& exec);
+void optimizer_step_device(const OptimizerParams& params, int64_t n, float* p, const float* g, float* m,
+                           float* v, const Exec& exec);
 double squared_norm_cpu(int64_t n, const float* g, const Exec& exec);
+double squared_norm_device(int64_t n, const float* g, const Exec& exec);
 
 namespace {
 
@@ -61,13 +64,12 @@ OptimizerStep optimizer_step_of(const OptimizerParams& p) {
 
 void optimizer_step(const OptimizerParams& params, int64_t n, float* p, const float* g, float* m, float* v,
                     const Exec& exec) {
-  require_cpu(exec, "Optimisers");
+  if (exec.backend != Backend::kCpu) return optimizer_step_device(params, n, p, g, m, v, exec);
   optimizer_step_cpu(params, n, p, g, m, v, exec);
 }
 
 double squared_norm(int64_t n, const float* g, const Exec& exec) {
-  require_cpu(exec, "Optimisers");
-  return squared_norm_cpu(n, g, exec);
+  return exec.backend == Backend::kCpu ? squared_norm_cpu(n, g, exec) : squared_norm_device(n, g, exec);
 }
 
 }  // namespace cinefuse

@@ -106,6 +106,9 @@ function issueError(issue: z.core.$ZodIssue, value: unknown, file: string | unde
     const expected = nearest === undefined ? 'only known fields' : `a known field (did you mean ${nearest}?)`;
     return configError([field, key].filter(Boolean).join('.'), expected, 'an unknown field', file);
   }
+  if (issue.code === 'invalid_key') {
+    return configError(field, issue.issues[0]?.message ?? 'another name', 'this name', file);
+  }
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     // The alternative that came furthest is the one that was meant.
     const furthest = issue.errors

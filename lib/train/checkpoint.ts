@@ -48,6 +48,8 @@ export interface Checkpoint {
   spec: FusionNetworkSpec;
   fullSpec: FusionNetworkSpec;
   heads: FittedHead[];
+  /** Of all networks, finished or not. */
+  seeds: number[];
   scalers: Record<string, InputScaler>;
   /** Networks that are finished: what they ended with. */
   finished: { history: MemberHistory; weights: ReadonlyMap<string, NetworkWeight> }[];
@@ -129,7 +131,7 @@ export async function writeCheckpoint(file: string, checkpoint: Checkpoint): Pro
     }
     await rename(draft, file);
   } catch (cause) {
-    await rm(draft, { force: true });
+    await rm(draft, { force: true }).catch(() => {});
     throw new TrainError('ERR_TRAIN_WRITE', {
       file,
       message: `The checkpoint ${file} could not be written: ${(cause as Error).message}`,
@@ -189,6 +191,7 @@ function parseCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
     spec: about.spec,
     fullSpec: about.fullSpec,
     heads: about.heads,
+    seeds: about.seeds,
     scalers: Object.fromEntries(
       about.fullSpec.modalities.map(({ name }) => [
         name,

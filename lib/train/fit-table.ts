@@ -80,6 +80,7 @@ export async function fitTableWith(
     spec: prepared.spec,
     fullSpec: prepared.fullSpec,
     heads: prepared.targets.heads,
+    seeds,
     scalers: prepared.scalers,
     finished: [],
   };
@@ -121,7 +122,6 @@ export async function fitTableWith(
     kept.finished.push(trained);
     kept.member = undefined;
     await write();
-    throwIfCancelled(signal);
   }
   return assemble(kept, training.storedAs);
 }
@@ -165,7 +165,7 @@ export async function loadCheckpoint(
 ): Promise<FittedTable & { finished: boolean; spec: FusionNetworkSpec }> {
   const kept = await readCheckpoint(file);
   if (!kept) throw new TrainError('ERR_TRAIN_CHECKPOINT', { file, expected: 'a checkpoint', got: 'no file' });
-  return { ...assemble(kept, 'float32'), finished: kept.member === undefined };
+  return { ...assemble(kept, 'float32'), finished: kept.finished.length === kept.seeds.length };
 }
 
 interface Standing {

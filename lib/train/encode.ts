@@ -294,6 +294,7 @@ class Encoding {
       facts: this.#facts,
       cache: this.#cache,
       targets: this.#options.targets ?? [],
+      threads: this.#options.threads,
       signal,
       onFolding: (done: number, total: number) => this.#tell(done, total),
     };

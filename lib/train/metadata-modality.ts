@@ -1,5 +1,6 @@
 /** The modality of facts: tables of people fitted on the training films, none of which sees its own rating in them. */
 import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { WorkerChannel } from '../encoders/worker-channel.js';
 import { DataError, InputError, throwIfCancelled } from '../errors.js';
 import { DEFAULT_FIT } from '../metadata/fit.js';
@@ -38,6 +39,8 @@ export interface FactsContext {
   cache: EmbeddingCache;
   /** Columns that are to be predicted. */
   targets: readonly string[];
+  /** Foldings that are fitted at once. Default: half of the cores. */
+  threads: number | undefined;
   signal: AbortSignal | undefined;
   onFolding: (done: number, total: number) => void;
 }
@@ -66,35 +69,40 @@ export async function fitFacts(
   const found = await fromCache(cache, key, facts.length);
   if (found) return { ...found, cached: true };
 
-  const thread = new WorkerChannel(new URL('./metadata-thread.js', import.meta.url), {
-    name: 'facts thread',
-    crashCode: 'ERR_INTERNAL',
-  });
+  const { foldings, folds, seed, hidden, fit } = settings;
+  const training = rows.map(({ row, rating, logRevenue }) => ({ fields: facts[row]!, rating, logRevenue }));
+  const lanes = Math.min(foldings, context.threads ?? Math.max(1, availableParallelism() >> 1));
+  const threads = Array.from({ length: lanes }, () => factsThread());
   try {
-    const ask = <Reply>(request: SpecRequest | FoldingRequest) =>
-      thread.request(request, [], signal) as Promise<Reply>;
-    context.onFolding(0, settings.foldings);
-    const given = { fit: settings.fit, facts: [...facts], rows };
-    const { spec, full, dim } = await ask<SpecReply>({ kind: 'spec', ...given });
+    context.onFolding(0, foldings);
+    const request: SpecRequest = { kind: 'spec', fit, training, facts: [...facts] };
+    const { spec, full, dim } = (await threads[0]!.request(request, [], signal)) as SpecReply;
     const size = facts.length * dim;
-    const values = new Float32Array(settings.foldings * size);
-    for (let folding = 0; folding < settings.foldings; folding++) {
-      throwIfCancelled(signal);
-      values.set(full, folding * size);
-      const { seed, folds } = settings;
-      const hidden = folding % 2 === 0 ? {} : settings.hidden;
-      const request: FoldingRequest = { kind: 'folding', seed, folding, folds, hidden };
-      const { held } = await ask<FoldingReply>(request);
-      rows.forEach(({ row }, i) => {
-        values.set(held.subarray(i * dim, (i + 1) * dim), folding * size + row * dim);
-      });
-      context.onFolding(folding + 1, settings.foldings);
-    }
-    const modality = { dim, steps: 1, values, variants: settings.foldings };
+    const values = new Float32Array(foldings * size);
+    let next = 0;
+    let done = 0;
+    const work = async (thread: WorkerChannel) => {
+      let given: FoldingRequest['given'] = { spec, fit, training };
+      while (next < foldings) {
+        throwIfCancelled(signal);
+        const folding = next++;
+        const told = folding % 2 === 0 ? {} : hidden;
+        const asked: FoldingRequest = { kind: 'folding', seed, folding, folds, hidden: told, given };
+        given = undefined;
+        const { held } = (await thread.request(asked, [], signal)) as FoldingReply;
+        values.set(full, folding * size);
+        rows.forEach(({ row }, i) => {
+          values.set(held.subarray(i * dim, (i + 1) * dim), folding * size + row * dim);
+        });
+        context.onFolding(++done, foldings);
+      }
+    };
+    await Promise.all(threads.map(work));
+    const modality = { dim, steps: 1, values, variants: foldings };
     await toCache(cache, key, spec, modality);
     return { modality, spec, cached: false };
   } finally {
-    await thread.dispose();
+    await Promise.all(threads.map((thread) => thread.dispose()));
   }
 
   function positive(field: string, value: number, least = 1): number {
@@ -105,6 +113,11 @@ export async function fitFacts(
       got: `the number ${value} (${dataset.path})`,
     });
   }
+}
+
+function factsThread(): WorkerChannel {
+  const script = new URL('./metadata-thread.js', import.meta.url);
+  return new WorkerChannel(script, { name: 'facts thread', crashCode: 'ERR_INTERNAL' });
 }
 
 /** Raise it when the same facts and options give other vectors. */

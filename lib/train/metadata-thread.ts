@@ -4,14 +4,14 @@ import { toWireError, type WorkerReply } from '../encoders/worker-channel.js';
 import { fitMetadata, type MetadataFitOptions, type MetadataRow, fitPeople } from '../metadata/fit.js';
 import { MetadataEncoder } from '../metadata/metadata-encoder.js';
 import type { MetadataFields, MetadataSpec } from '../metadata/spec.js';
-import type { TrainingRow } from './metadata-modality.js';
 import { randomOf, seedOf } from './random.js';
 
 export interface SpecRequest {
   kind: 'spec';
   fit: MetadataFitOptions;
+  training: MetadataRow[];
+  /** Of all films. */
   facts: (MetadataFields | undefined)[];
-  rows: TrainingRow[];
 }
 
 export interface SpecReply {
@@ -21,7 +21,6 @@ export interface SpecReply {
   full: Float32Array;
 }
 
-/** After a SpecRequest, of the same films. */
 export interface FoldingRequest {
   kind: 'folding';
   seed: number;
@@ -29,6 +28,14 @@ export interface FoldingRequest {
   folds: number;
   /** By field: the chance that it is hidden from a film. */
   hidden: Readonly<Record<string, number>>;
+  /** With a thread's first request; the later ones are about the same. */
+  given: Given | undefined;
+}
+
+interface Given {
+  spec: MetadataSpec;
+  fit: MetadataFitOptions;
+  training: MetadataRow[];
 }
 
 export interface FoldingReply {
@@ -36,14 +43,10 @@ export interface FoldingReply {
   held: Float32Array;
 }
 
-let fitted: { spec: MetadataSpec; fit: MetadataFitOptions; rows: MetadataRow[] } | undefined;
+let known: Given | undefined;
 
-function fitSpec({ fit, facts, rows }: SpecRequest): SpecReply {
-  const training = rows.map(({ row, rating, logRevenue }): MetadataRow => {
-    return { fields: facts[row]!, rating, logRevenue };
-  });
+function fitSpec({ fit, facts, training }: SpecRequest): SpecReply {
   const spec = fitMetadata(training, fit);
-  fitted = { spec, fit, rows: training };
   const encoder = new MetadataEncoder(spec);
   const full = new Float32Array(facts.length * encoder.dim);
   facts.forEach((fields, row) => {
@@ -52,8 +55,9 @@ function fitSpec({ fit, facts, rows }: SpecRequest): SpecReply {
   return { spec, dim: encoder.dim, full };
 }
 
-function fitFolding({ seed, folding, folds, hidden }: FoldingRequest): FoldingReply {
-  const { spec, fit, rows } = fitted!;
+function fitFolding({ seed, folding, folds, hidden, given }: FoldingRequest): FoldingReply {
+  known = given ?? known;
+  const { spec, fit, training: rows } = known!;
   const random = randomOf(seedOf(seed, 'metadata', folding));
   // Folds as even as can be: with few films a random number each might leave one empty or alone.
   const fold = random.shuffle(Int32Array.from(rows, (_, i) => i % folds));

@@ -46,6 +46,6 @@ export async function importCommand(
   }
   if (problems.length > SHOWN)
     process.stderr.write(`cinefuse: and ${problems.length - SHOWN} more like these\n`);
-  process.stdout.write(`${films} films in ${file}\n`);
+  process.stdout.write(`${films} ${films === 1 ? 'film' : 'films'} in ${file}\n`);
   return EXIT.ok;
 }

@@ -42,7 +42,6 @@ async function covariance(
  * @param keep  1..dim
  *
  * Deterministic, for one instruction set. Residuals |C v - λ v| within 1e-7 of the largest variance.
- * Source: Lanczos with full reorthogonalisation (Golub and Van Loan, Matrix Computations, 10.3).
  */
 export async function principalDirections(
   x: Float32Array,
@@ -52,6 +51,20 @@ export async function principalDirections(
   exec: ExecOptions = {},
 ): Promise<PrincipalDirections> {
   const matrix = await covariance(x, dim, mean, exec);
+  return leadingEigenvectors((vector) => times(matrix, vector, dim), dim, keep, exec.signal);
+}
+
+/**
+ * Leading eigenvalues and eigenvectors of a symmetric positive semidefinite matrix, given by its products with vectors.
+ * Residuals as of `principalDirections`. Source: Lanczos with full reorthogonalisation (Golub and Van Loan, Matrix
+ * Computations, 10.3).
+ */
+export async function leadingEigenvectors(
+  multiply: (vector: Float64Array) => Float64Array,
+  dim: number,
+  keep: number,
+  signal?: AbortSignal,
+): Promise<PrincipalDirections> {
   const random = randomOf(dim);
   const basis: Float64Array[] = [];
   const diagonal: number[] = [];
@@ -64,7 +77,7 @@ export async function principalDirections(
   for (let k = 0; k < dim; k++) {
     orthonormalise(next, basis, () => random.normal());
     basis.push(next);
-    const product = times(matrix, next, dim);
+    const product = multiply(next);
     diagonal.push(dot(product, next));
     // What the basis has no part in; twice, since once leaves rounding.
     for (let pass = 0; pass < 2; pass++) takeOff(product, basis);
@@ -77,7 +90,7 @@ export async function principalDirections(
       const size = k + 1;
       const off = (i: number) => norm * Math.abs(ritz.vectors[(size - 1) * size + i]!);
       if (whole || Array.from({ length: keep }, (_, i) => off(i)).every((e) => e <= 1e-7 * largest)) break;
-      throwIfCancelled(exec.signal);
+      throwIfCancelled(signal);
       await new Promise(setImmediate);
     }
     next = product;

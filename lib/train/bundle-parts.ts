@@ -13,6 +13,7 @@ import type { MetadataSpec } from '../metadata/spec.js';
 import type { ParsedFuseConfig } from './config.js';
 import { isScaler } from './fit-table.js';
 import type { FittedTable } from './fit-types.js';
+import type { FittedTerms } from './terms-fit.js';
 
 /** @throws ModelError ERR_MODEL_NOT_FOUND, ERR_MODEL_SPEC  naming the file */
 export async function readEncoders(files: readonly string[]): Promise<EncoderModel[]> {
@@ -40,6 +41,8 @@ export interface BundleParts {
   source: Bundle;
   encoders: readonly EncoderModel[];
   metadata: MetadataSpec | undefined;
+  /** TF-IDF members that were fitted; they go before those of the source of the same name. */
+  terms: readonly FittedTerms[];
   metrics: Record<string, unknown>;
   training: Record<string, unknown>;
 }
@@ -51,12 +54,25 @@ export interface BundleParts {
  * @throws InputError ERR_INPUT_VALUE  a modality of an encoder that is not there
  */
 export async function bundleContents(parts: BundleParts): Promise<BundleContents> {
-  const { config, fitted, heads, modalities, source, encoders, metadata } = parts;
+  const { config, fitted, heads, modalities, source, encoders, metadata, terms } = parts;
   const sentiment = source.manifest.sentiment ?? {};
   const used = new Set([
     ...modalities.map(({ encoder }) => encoder),
     ...Object.values(sentiment).flatMap(({ features }) => features),
+    ...(config.inputs.keep === 'all' ? source.encoders.map(({ spec }) => spec.name) : []),
   ]);
+  for (const { spec } of terms) {
+    // The scorer of reviews would read vectors of another fit.
+    const scorer = Object.entries(sentiment).find(([, { features }]) => features.includes(spec.name));
+    if (scorer) {
+      throw new InputError('ERR_INPUT_VALUE', {
+        field: `inputs.tfidf.${spec.name}`,
+        expected: `another name than that of a member by which the source's reviews (${scorer[0]}) are scored`,
+        got: `"${spec.name}"`,
+      });
+    }
+    used.delete(spec.name);
+  }
   const files: BundleContents['files'] = {};
   const specs: string[] = [];
   for (const [i, specPath] of source.manifest.encoders.entries()) {
@@ -98,6 +114,16 @@ export async function bundleContents(parts: BundleParts): Promise<BundleContents
     const member = /^tfidf\.([^.]+)\./.exec(name)?.[1];
     if (name.startsWith('sentiment.') || tfidf.some((one) => one.name === member)) tensors.set(name, tensor);
   }
+  for (const { spec, tensors: own } of terms) {
+    const count = own.idf.length;
+    tensors.set(`tfidf.${spec.name}.idf`, { dtype: 'F32', shape: [count], data: own.idf });
+    tensors.set(`tfidf.${spec.name}.projection`, {
+      dtype: 'I8',
+      shape: [count, spec.dim],
+      data: own.projection,
+    });
+    tensors.set(`tfidf.${spec.name}.scale`, { dtype: 'F32', shape: [spec.dim], data: own.scale });
+  }
   for (const [name, { shape, data }] of fitted.weights) {
     const half = config.training.storedAs === 'float16' && !isScaler(name);
     tensors.set(name, half ? { dtype: 'F16', shape, data: toHalves(data) } : { dtype: 'F32', shape, data });
@@ -112,17 +138,17 @@ export async function bundleContents(parts: BundleParts): Promise<BundleContents
       ...(config.description !== undefined && { description: config.description }),
       licence: config.licence,
       encoders: specs,
-      tfidf,
+      tfidf: [...terms.map(({ spec }) => spec), ...tfidf],
       ...(facts && metadata && { metadata }),
       modalities,
       network: fitted.spec,
       heads,
       ...(Object.keys(sentiment).length > 0 && { sentiment }),
-      notUsed: {},
+      notUsed: config.inputs.notUsed,
       beforeRelease: config.data.beforeRelease,
       metrics: parts.metrics,
       training: parts.training,
-      card: {},
+      card: config.card,
     },
     tensors,
     files,

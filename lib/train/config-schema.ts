@@ -91,13 +91,47 @@ const inputModality = z.strictObject({
   maxDurationMs: positive.optional(),
 });
 
+const tfidfMember = z
+  .strictObject({
+    name,
+    directions: z
+      .int()
+      .min(0)
+      .max(1024)
+      .default(38)
+      .describe('Leading directions of the texts that are kept.'),
+    targets: z
+      .array(name)
+      .max(64)
+      .optional()
+      .describe('Targets towards which a direction is fitted. Default: all of the task regression.'),
+    leastTexts: count.default(5).describe('Training texts that must have a term for it to count.'),
+    maxTerms: count.max(1_000_000).default(12_000),
+    penalty: positive.default(4).describe("Ridge penalty of the targets' directions."),
+    folds: z.int().min(2).max(100).default(10),
+  })
+  .describe('TF-IDF of words and pairs of words, fitted on the films in training.');
+
 const inputsSection = z.strictObject({
   bundle: z.string().min(1).default('default').describe('Where encoders come from: "default" or a path.'),
   encoders: z
     .array(z.string().min(1))
     .default([])
     .describe('Encoder specs (JSON) beside those of the bundle.'),
+  tfidf: z
+    .array(tfidfMember)
+    .max(16)
+    .default([])
+    .describe('Members fitted here; modalities name them as encoder.'),
   modalities: z.array(inputModality).min(1).max(32).optional().describe("Default: the bundle's own."),
+  keep: z
+    .enum(['used', 'all'])
+    .default('used')
+    .describe('Which encoders of `bundle` the new bundle has; "all" also those for `embed` alone.'),
+  notUsed: z
+    .partialRecord(z.enum(INPUT_NAMES), z.string().min(1).max(1000))
+    .default({})
+    .describe('Why inputs that the forecast leaves aside are left aside: told with every prediction.'),
 });
 
 // targets
@@ -295,6 +329,10 @@ export const fuseConfigSchema = z.strictObject({
   version: z.string().min(1).max(100).default('1.0.0'),
   description: z.string().max(10_000).optional(),
   licence: z.string().min(1).max(1000).default('not stated'),
+  card: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe('The model card: intended use, data, limits. Free in form.'),
   seed: seed.default(0).describe('Everything random comes of it.'),
   data: dataSection.prefault({}),
   inputs: inputsSection.prefault({}),

@@ -80,7 +80,7 @@ export async function evaluateBundle(
   const given = own ? parseFuseConfig(own) : configOf(manifest);
   const config = {
     ...given,
-    inputs: { bundle: bundlePath, encoders: [], modalities: manifest.modalities },
+    inputs: { ...given.inputs, bundle: bundlePath, encoders: [], modalities: manifest.modalities },
     network: { ...given.network, modalities: sequencesOf(manifest) },
   } as ParsedFuseConfig;
   const dataset = await openConfigured(source, config, signal);
@@ -90,10 +90,10 @@ export async function evaluateBundle(
     throw new TrainError('ERR_TRAIN_CONFIG', { field: 'part', expected: 'a part of the split', got: part });
   }
   const parts = Object.fromEntries(Object.entries(split).filter(([, films]) => films !== undefined));
-  // On the films that it was trained on, facts are encoded as in training: nobody's own rating in their tables of people.
+  // On the films that it was trained on, facts and terms are encoded as in training: nobody's own rating in their vectors.
   const same = manifest.metrics.splitSha256 === splitSha256(dataset.ids, parts);
   const made = await datasetTable(dataset, config, bundle, {
-    encoding: { ...encoding, ...(!same && { metadata: 'bundle' as const }) },
+    encoding: { ...encoding, ...(!same && { metadata: 'bundle' as const, terms: [] }) },
     split,
     signal,
     ...(threads !== undefined && { threads }),

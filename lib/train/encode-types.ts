@@ -11,6 +11,7 @@ import type { ExecOptions } from '../ops/exec.js';
 import type { DataProblem } from './data/types.js';
 import type { EmbeddingCache, EmbeddingCacheOptions } from './embedding-cache.js';
 import type { FilmTable, TableSplit } from './table.js';
+import type { FittedTerms } from './terms-fit.js';
 
 /** One input through one encoder, as a bundle's modality. */
 export interface EncodeModality {
@@ -41,10 +42,28 @@ export interface MetadataModalityOptions {
   fit?: MetadataFitOptions | undefined;
 }
 
+/** A TF-IDF member that is fitted on the films of train; modalities name it as their encoder. */
+export interface TermsModalityOptions {
+  name: string;
+  /** Leading directions of the training texts that are kept. Default 38. */
+  directions?: number | undefined;
+  /** Texts of train that must have a term for it to count. Default 5. */
+  leastTexts?: number | undefined;
+  /** Default 12,000, the most frequent. */
+  maxTerms?: number | undefined;
+  /** Ridge penalty of the directions towards targets. Default 4. */
+  penalty?: number | undefined;
+  /** Parts of the training films; a film's value along such a direction comes of the other parts. Default 10. */
+  folds?: number | undefined;
+  seed?: number | undefined;
+  /** (films) each, NaN where unknown: a direction is fitted towards each. Default: none. */
+  targets?: readonly ArrayLike<number>[] | undefined;
+}
+
 /** Where encoding a data set stands. */
 export interface EncodeProgress {
-  /** 'read': films are looked through; 'encode': encoders run; 'facts': tables of people are fitted. */
-  stage: 'read' | 'encode' | 'facts';
+  /** 'read': films are looked through; 'encode': encoders run; 'facts', 'terms': these are fitted. */
+  stage: 'read' | 'encode' | 'facts' | 'terms';
   /** Films; inputs to encode; foldings. */
   done: number;
   total: number;
@@ -66,6 +85,8 @@ export interface EncodeDatasetOptions extends MediaDecoderOptions {
   split?: TableSplit | undefined;
   /** The facts' encoder: how it is fitted, or 'bundle' for the bundle's own, to judge a bundle by films it has not seen. */
   metadata?: MetadataModalityOptions | 'bundle' | undefined;
+  /** TF-IDF members to be fitted. Default: none; those of the bundle are taken as they are. */
+  terms?: readonly TermsModalityOptions[] | undefined;
   /** Where embeddings are kept. Default: an EmbeddingCache with its own defaults; false: nowhere. */
   cache?: EmbeddingCache | EmbeddingCacheOptions | false | undefined;
   /** Columns that are to be predicted: as inputs they are refused. */
@@ -101,6 +122,8 @@ export interface EncodedDataset {
   table: FilmTable;
   /** Of the facts' encoder that was fitted, for the bundle. */
   metadata?: MetadataSpec;
+  /** TF-IDF members that were fitted, for the bundle. */
+  terms: FittedTerms[];
   modalities: Record<string, EncodedModality>;
   /** Files that could not be decoded or read, beside the data set's own problems. */
   problems: DataProblem[];

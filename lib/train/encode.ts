@@ -3,7 +3,7 @@ import { meanVector } from '../encoders/embedding.js';
 import { DataError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import { Bundle, loadBundle } from '../fusion/bundle.js';
 import type { MetadataFields } from '../metadata/spec.js';
-import type { ParsedMovie } from '../movie.js';
+import type { GivenInputs, ParsedMovie } from '../movie.js';
 import { LinkedSignal } from '../linked-signal.js';
 import { SignalListeners } from '../signal-listeners.js';
 import { Pace } from '../pace.js';
@@ -23,10 +23,12 @@ import type {
   EncodedModality,
   EncodeModality,
   EncodeProgress,
+  TermsModalityOptions,
 } from './encode-types.js';
 import { EmbeddingCache } from './embedding-cache.js';
 import { encodeFacts, fitFacts } from './metadata-modality.js';
 import type { TableModality } from './table.js';
+import { checkTerms, fitTermsModality, type TermsModality, type TextInputName } from './terms-modality.js';
 
 export type * from './encode-types.js';
 
@@ -96,6 +98,8 @@ class Encoding {
   readonly #cache: EmbeddingCache;
   readonly #problems: DataProblem[] = [];
   readonly #facts: (MetadataFields | undefined)[] = [];
+  /** By modality of a TF-IDF member to be fitted. */
+  readonly #texts = new Map<EncodeModality, GivenInputs[TextInputName][]>();
   readonly #titles: string[] = [];
   readonly #posters: (string | undefined)[] = [];
   #cached = 0;
@@ -109,11 +113,16 @@ class Encoding {
     this.#bundle = bundle;
     this.#options = options;
     this.#modalities = options.modalities ?? ofBundle(bundle);
+    for (const modality of this.#modalities) if (this.#termsOf(modality)) this.#texts.set(modality, []);
     this.#cache =
       cache instanceof EmbeddingCache
         ? cache
         : new EmbeddingCache(cache === false ? { directory: null } : cache);
     this.#check();
+  }
+
+  #termsOf({ encoder }: EncodeModality): TermsModalityOptions | undefined {
+    return this.#options.terms?.find(({ name }) => name === encoder);
   }
 
   #check(): void {
@@ -150,6 +159,7 @@ class Encoding {
         got: 'undefined',
       });
     }
+    checkTerms([...this.#texts.keys()], this.#bundle, split);
     const inputs = this.#modalities.map(({ input }) => input);
     this.#dataset.refuseLeaks(inputs, { targets, beforeRelease });
   }
@@ -157,7 +167,8 @@ class Encoding {
   async run(): Promise<EncodedDataset> {
     const { signal } = this.#options;
     const films = this.#dataset.length;
-    const jobs = await inputJobs(this.#modalities, this.#bundle, this.#cache, films);
+    const ready = this.#modalities.filter((modality) => !this.#texts.has(modality));
+    const jobs = await inputJobs(ready, this.#bundle, this.#cache, films);
     await this.#look(jobs);
     const counts = jobs.map(
       ({ keys, shelf }) => keys.filter((key) => key !== undefined && shelf.has(key)).length,
@@ -165,20 +176,26 @@ class Encoding {
     this.#cached = counts.reduce((sum, count) => sum + count, 0);
     const vectors = await this.#vectors(jobs);
     let metadata: EncodedDataset['metadata'];
+    const terms: EncodedDataset['terms'] = [];
     const modalities: Record<string, TableModality> = {};
     const reports: Record<string, EncodedModality> = {};
     const present = new Uint8Array(films * this.#modalities.length);
     for (const [m, modality] of this.#modalities.entries()) {
       const at = jobs.findIndex((job) => job.modalities.includes(modality));
-      const has = (row: number) =>
-        at < 0 ? this.#facts[row] !== undefined : vectors.get(modality)!.rows[row] === 1;
+      const text = await this.#encodeTerms(modality);
+      const rows = text?.rows ?? vectors.get(modality)?.rows;
+      const has = (row: number) => (rows ? rows[row] === 1 : this.#facts[row] !== undefined);
       let there = 0;
       for (let row = 0; row < films; row++) {
         if (!has(row)) continue;
         present[row * this.#modalities.length + m] = 1;
         there++;
       }
-      if (at < 0) {
+      if (text) {
+        modalities[modality.name] = text.modality;
+        terms.push(text.fitted);
+        reports[modality.name] = { films: there, cached: 0, encoded: there, leftOut: text.leftOut };
+      } else if (at < 0) {
         const made = await this.#encodeFacts();
         metadata = made.spec;
         modalities[modality.name] = made.modality;
@@ -204,6 +221,7 @@ class Encoding {
         posters: this.#posters,
       },
       ...(metadata !== undefined && { metadata }),
+      terms,
       modalities: reports,
       problems: this.#problems,
     };
@@ -231,6 +249,7 @@ class Encoding {
         const film = parsedFilm(movie);
         films.push(film);
         this.#facts.push(wantsFacts ? film.given.metadata : undefined);
+        for (const [{ input }, texts] of this.#texts) texts.push(film.given[input as TextInputName]);
         this.#titles.push(movie.title ?? movie.id ?? '');
         this.#posters.push((movie.poster as { path?: string } | null | undefined)?.path);
         if (pace.due) await pace.rest();
@@ -280,6 +299,20 @@ class Encoding {
     const file = job.input === 'poster' ? this.#posters[row] : undefined;
     const id = this.#dataset.ids[row]!;
     return { file: file ?? this.#dataset.path, id, why: `${job.input} cannot be used: ${why}` };
+  }
+
+  async #encodeTerms(modality: EncodeModality): Promise<TermsModality | undefined> {
+    const texts = this.#texts.get(modality);
+    if (!texts) return undefined;
+    this.#begin('terms');
+    return fitTermsModality(modality, this.#termsOf(modality)!, {
+      dataset: this.#dataset,
+      texts,
+      split: this.#options.split!,
+      problems: this.#problems,
+      signal: this.#options.signal,
+      onTexts: (done, total) => this.#tell(done, total),
+    });
   }
 
   async #encodeFacts() {

@@ -14,7 +14,13 @@ import { openDataset } from './data/open.js';
 import type { DataProblem, Dataset } from './data/types.js';
 import { type DatasetTargets, datasetTargets, datasetWeights } from './dataset-targets.js';
 import { encodeDataset } from './encode.js';
-import type { EncodeDatasetOptions, EncodedModality, MetadataModalityOptions } from './encode-types.js';
+import type {
+  EncodeDatasetOptions,
+  EncodedDataset,
+  EncodedModality,
+  MetadataModalityOptions,
+  TermsModalityOptions,
+} from './encode-types.js';
 import { fitTable } from './fit-table.js';
 import type { FitOptions, FitProgress, FittedHead, FittedTable } from './fit-types.js';
 import { selectModalities, withAny } from './inputs.js';
@@ -45,6 +51,8 @@ export interface DatasetTable {
   config: ParsedFuseConfig;
   modalities: BundleModality[];
   metadata: BundleManifest['metadata'];
+  /** TF-IDF members that were fitted. */
+  terms: EncodedDataset['terms'];
   encoded: Record<string, EncodedModality>;
   /** Cells and files of the data set that could not be used. */
   problems: DataProblem[];
@@ -123,6 +131,7 @@ export async function datasetTable(
   const {
     table,
     metadata,
+    terms,
     modalities: encoded,
     problems,
   } = await encodeDataset(dataset, {
@@ -136,6 +145,7 @@ export async function datasetTable(
     })),
     split,
     metadata: encoding.metadata ?? factsOptions(parsed),
+    terms: encoding.terms ?? termsOptions(config, targets),
     targets: configs.map(({ name, column }) => column ?? name),
     beforeRelease: parsed.data.beforeRelease,
     ...(parsed.data.groups.length > 0 && { groups: parsed.data.groups }),
@@ -161,9 +171,34 @@ export async function datasetTable(
     config,
     modalities,
     metadata,
+    terms,
     encoded,
     problems: [...dataset.problems, ...problems],
   };
+}
+
+/** TF-IDF members with the values that their directions are fitted towards. */
+function termsOptions(
+  { inputs, targets, seed }: ParsedFuseConfig,
+  values: DatasetTargets['targets'],
+): TermsModalityOptions[] {
+  return inputs.tfidf.map(({ targets: named, ...member }, i) => {
+    const regressions = targets.filter(({ task }) => task === 'regression');
+    const chosen = named ?? regressions.map(({ name }) => name);
+    const columns = chosen.map((name) => {
+      const target = regressions.find((one) => one.name === name);
+      if (!target) {
+        throw new TrainError('ERR_TRAIN_CONFIG', {
+          field: `inputs.tfidf.${i}.targets`,
+          expected: 'targets of the task regression',
+          got: `"${name}"`,
+        });
+      }
+      const own = values[name]!;
+      return target.task === 'regression' && target.transform === 'log10' ? own.map(Math.log10) : own;
+    });
+    return { ...member, seed, targets: columns };
+  });
 }
 
 /** The facts' tables of people rest on the columns of the targets of these names, where there are such. */
@@ -211,6 +246,7 @@ export async function fit(
     source: bundle,
     encoders: await readEncoders(parsed.inputs.encoders),
     metadata: made.metadata,
+    terms: made.terms,
     metrics: await metricsOf(result, options),
     training: {
       config: portable(made.config),

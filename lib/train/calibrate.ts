@@ -10,6 +10,7 @@ import type {
   MulticlassHead,
   RegressionHead,
 } from '../fusion/manifest.js';
+import { Pace } from '../pace.js';
 import { conformalQuantile, fitIsotonic, fitTemperature } from './calibration-curves.js';
 import type { FilmTable } from './table.js';
 import { type TableModel, presenceKey, presentOf } from './table-model.js';
@@ -75,8 +76,9 @@ export async function calibrate(
   if (options.byPresence === false) {
     const { heads: outputs } = await model.predict(rows, own, signal);
     for (const fit of fits) fit.add('*', rows, outputs, new Uint8Array(rows.length));
-    return fits.map((fit) => fit.result(about, probabilities));
+    return results(fits, about, probabilities, signal);
   }
+  const pace = new Pace();
   for (const [done, set] of sets.entries()) {
     throwIfCancelled(signal);
     onProgress?.(done, sets.length);
@@ -89,9 +91,21 @@ export async function calibrate(
     const natural = has.map((row) => (set.every((there, m) => own[row * set.length + m] === there) ? 1 : 0));
     const key = presenceKey(model.modalities, set);
     for (const fit of fits) fit.add(key, films, outputs, natural);
+    if (pace.due) await pace.rest();
   }
   onProgress?.(sets.length, sets.length);
-  return fits.map((fit) => fit.result(about, probabilities));
+  return results(fits, about, probabilities, signal);
+}
+
+async function results(
+  fits: readonly HeadFit[],
+  about: string,
+  probabilities: CalibrationOptions['probabilities'],
+  signal: AbortSignal | undefined,
+): Promise<BundleHead[]> {
+  const heads: BundleHead[] = [];
+  for (const fit of fits) heads.push(await fit.result(about, probabilities, signal));
+  return heads;
 }
 
 /** Rows that have every modality of the set. */
@@ -198,7 +212,11 @@ class HeadFit {
     this.#sets.set(key, { truth, values, natural: Uint8Array.from(known, (row) => natural[row]!) });
   }
 
-  result(calibratedOn: string, probabilities: CalibrationOptions['probabilities']): BundleHead {
+  async result(
+    calibratedOn: string,
+    probabilities: CalibrationOptions['probabilities'],
+    signal: AbortSignal | undefined,
+  ): Promise<BundleHead> {
     const head = this.#head;
     if (head.task === 'auxiliary') return head;
     if (head.task === 'regression') {
@@ -215,13 +233,15 @@ class HeadFit {
     }
     if (probabilities === 'none')
       return { ...head, temperatures: { '*': 1 }, calibratedOn: 'not calibrated' };
-    const temperatures = this.#table(this.#minFilms, (outputs, truth) =>
-      fitTemperature(outputs, truth, this.#width),
+    const temperatures = await this.#table(
+      this.#minFilms,
+      (outputs, truth) => fitTemperature(outputs, truth, this.#width),
+      signal,
     );
     if (head.task === 'multiclass' || probabilities !== 'isotonic') {
       return { ...head, temperatures, calibratedOn };
     }
-    const isotonic = this.#table<IsotonicCurve>(Math.max(200, this.#minFilms), fitIsotonic);
+    const isotonic = await this.#table<IsotonicCurve>(Math.max(200, this.#minFilms), fitIsotonic, signal);
     return { ...head, temperatures, isotonic, calibratedOn };
   }
 
@@ -250,11 +270,18 @@ class HeadFit {
     return table;
   }
 
-  #table<T>(enough: number, curveOf: (outputs: Float64Array, truth: Float64Array) => T): Record<string, T> {
+  async #table<T>(
+    enough: number,
+    curveOf: (outputs: Float64Array, truth: Float64Array) => T,
+    signal: AbortSignal | undefined,
+  ): Promise<Record<string, T>> {
+    const pace = new Pace();
     const table: Record<string, T> = {};
     const results = [...this.#sets.values()];
     for (const [key, { values, truth }] of this.#sets) {
+      throwIfCancelled(signal);
       if (truth.length >= enough) table[key] = curveOf(values, truth);
+      if (pace.due) await pace.rest();
     }
     const all = (field: 'values' | 'truth') => {
       const joined = new Float64Array(results.reduce((sum, set) => sum + set[field].length, 0));

@@ -1,6 +1,7 @@
 /** How good a model is, of what, for whom, and where it fails. */
 import { DataError, InputError, throwIfCancelled } from '../errors.js';
 import type { BundleHead } from '../fusion/manifest.js';
+import { Pace } from '../pace.js';
 import type { Baseline } from './baselines.js';
 import { bootstrap, type BootstrapOptions } from './bootstrap.js';
 import { presenceSets, truthOf } from './calibrate.js';
@@ -83,19 +84,21 @@ export async function evaluate(
   const reported = heads.filter(isJudged);
   const total = sets.length + reported.length * 3;
   let done = 0;
-  const step = () => {
+  const pace = new Pace();
+  const step = async () => {
     throwIfCancelled(signal);
     onProgress?.(done++, total);
+    await pace.rest();
   };
   const forecasts: SetForecasts[] = [];
   for (const { kind, set } of sets) {
-    step();
+    await step();
     const found = await predictWith(model, table, judged, set, signal);
     if (found) forecasts.push({ kind, ...found });
   }
   const result: HeadEvaluation[] = [];
   for (const head of reported) {
-    const context: HeadContext = { head, table, model, options: { ...options, draws, seed }, step };
+    const context: HeadContext = { head, table, model, options: { ...options, draws, seed }, step, pace };
     result.push(await evaluateHead(context, forecasts));
   }
   onProgress?.(total, total);
@@ -173,11 +176,12 @@ interface HeadContext {
   table: FilmTable;
   model: TableModel;
   options: EvaluateOptions & { draws: number; seed: number };
-  step: () => void;
+  step: () => Promise<void>;
+  pace: Pace;
 }
 
 async function evaluateHead(context: HeadContext, sets: readonly SetForecasts[]): Promise<HeadEvaluation> {
-  const { head, table, model, options, step } = context;
+  const { head, table, model, options, step, pace } = context;
   const truth = truthOf(head, table);
   const of = ({ raw, present }: SetForecasts) => forecastsOf(head, raw, truth, model.modalities, present);
   const fused = of(sets[0]!);
@@ -189,9 +193,9 @@ async function evaluateHead(context: HeadContext, sets: readonly SetForecasts[])
     });
   }
   const draws = drawsFor(options, fused.films.length);
-  step();
+  await step();
   const intervals = await bootstrap(fused.films.length, (at) => scoresOf(head, chosen(fused, at)), draws);
-  step();
+  await step();
   const baselines: BaselineEvaluation[] = [];
   for (const baseline of options.baselines?.[head.name] ?? []) {
     const said: Forecasts = {
@@ -207,11 +211,12 @@ async function evaluateHead(context: HeadContext, sets: readonly SetForecasts[])
       gain: await gainOf(head, fused, said, draws),
     });
   }
-  step();
+  await step();
   const subsets: SubsetEvaluation[] = [];
   for (const set of sets) {
     const forecasts = set === sets[0] ? fused : of(set);
     if (forecasts.films.length === 0) continue;
+    if (pace.due) await pace.rest();
     const places = new Map(Array.from(fused.films, (film, place) => [film, place]));
     const same = chosen(
       fused,
@@ -232,6 +237,13 @@ async function evaluateHead(context: HeadContext, sets: readonly SetForecasts[])
   const { modalities } = model;
   const presentNames = (i: number) =>
     modalities.filter((_, m) => table.present[fused.films[i]! * modalities.length + m]);
+  const scores = {
+    ...scoresOf(head, fused),
+    ...(head.task === 'regression' && { kendallTauB: kendallTauB(fused.truth, fused.value) }),
+  };
+  await pace.rest();
+  const worst = worstOf(head, fused, table, presentNames, options.worst ?? 12);
+  await pace.rest();
   const fewer = { ...draws, draws: Math.ceil(draws.draws / 5) };
   return {
     name: head.name,
@@ -243,10 +255,7 @@ async function evaluateHead(context: HeadContext, sets: readonly SetForecasts[])
     ...(head.task === 'multiclass' && { classes: [...head.classes] }),
     films: fused.films.length,
     main: mainScore(head).name,
-    scores: {
-      ...scoresOf(head, fused),
-      ...(head.task === 'regression' && { kendallTauB: kendallTauB(fused.truth, fused.value) }),
-    },
+    scores,
     intervals,
     baselines,
     subsets,
@@ -254,7 +263,7 @@ async function evaluateHead(context: HeadContext, sets: readonly SetForecasts[])
     calibration: calibrationOf(head, fused, presentNames, intervals),
     ...(head.task !== 'regression' && { confusion: confusionOf(head, fused) }),
     points: pointsOf(head, fused, options.seed),
-    worst: worstOf(head, fused, table, presentNames, options.worst ?? 12),
+    worst,
   };
 }
 

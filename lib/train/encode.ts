@@ -1,6 +1,6 @@
 /** From a data set to a table of numbers: every input of every film through its encoder, once in the cache's life. */
 import { meanVector } from '../encoders/embedding.js';
-import { DataError, describeValue, InputError, throwIfCancelled } from '../errors.js';
+import { BackendError, DataError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import { Bundle, loadBundle } from '../fusion/bundle.js';
 import type { MetadataFields } from '../metadata/spec.js';
 import type { GivenInputs, ParsedMovie } from '../movie.js';
@@ -375,6 +375,19 @@ interface FilledModality {
   leftOut: Record<string, number>;
 }
 
+function vectorsFor({ name }: EncodeModality, values: number): Float32Array {
+  try {
+    return new Float32Array(values);
+  } catch (cause) {
+    throw new BackendError('ERR_MEMORY', {
+      field: name,
+      expected: `room for ${values} numbers: fewer films, or sequences that are not kept`,
+      got: (cause as Error).message,
+      cause,
+    });
+  }
+}
+
 /** The modalities' tables out of the shelf. @returns how many entries the shelf has lost */
 async function fillModalities(
   job: InputJob,
@@ -397,7 +410,7 @@ async function fillModalities(
       modality: {
         dim,
         steps,
-        values: new Float32Array(keys.length * steps * dim),
+        values: vectorsFor(modality, keys.length * steps * dim),
         ...(modality.sequence && { lengths: new Int32Array(keys.length).fill(1) }),
       },
       rows: new Uint8Array(keys.length),

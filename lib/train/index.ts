@@ -15,6 +15,7 @@ export {
 export type * from './kernel-config.js';
 export { fitKernel } from './kernel-fit.js';
 export type { DatasetConfig, Split, SplitConfig } from './data/config.js';
+export type { LeakOptions } from './data/leaks.js';
 export type { Column, ColumnInfo, ColumnType, DataProblem, Dataset } from './data/types.js';
 export {
   type FuseConfig,

@@ -311,6 +311,34 @@ test('what cannot be a data set is refused by name', async (t) => {
   await throwsTyped(t, () => openDataset(folder, { signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' });
 });
 
+for (const [ending, row] of [
+  ['csv', (i: number) => `${i},Film ${i}`],
+  ['jsonl', (i: number) => JSON.stringify({ id: i, title: `Film ${i}` })],
+] as const) {
+  test(`opening ${ending} tells how far it is, and can be cancelled`, async (t) => {
+    const lines = Array.from({ length: 30_000 }, (_, i) => row(i));
+    const folder = await folderOf(t, {
+      [`movies.${ending}`]: `${ending === 'csv' ? 'id,title\n' : ''}${lines.join('\n')}\n`,
+    });
+    const told: number[] = [];
+    const dataset = await openDataset(folder, { onProgress: ({ films }) => told.push(films) });
+    t.is(told.at(-1), 30_000);
+    t.true(told.length > 10);
+    t.deepEqual((await dataset.movie(29_999)).title, 'Film 29999');
+    const controller = new AbortController();
+    const cancelled = openDataset(folder, {
+      signal: controller.signal,
+      onProgress: ({ films }) => {
+        if (films >= 5000) controller.abort();
+      },
+    });
+    await throwsTyped(t, () => cancelled, { code: 'ERR_CANCELLED' });
+    await throwsTyped(t, () => dataset.column('title', { signal: AbortSignal.abort() }), {
+      code: 'ERR_CANCELLED',
+    });
+  });
+}
+
 test('a configuration says what names do not', async (t) => {
   const dataset = await opened(
     t,

@@ -362,6 +362,18 @@ test('a cancelled run leaves what it made, and no half-written files', async (t)
   t.true(cached >= 8, `${cached}`);
   t.is(digest(after), digest(await encode(stage, { cache: false })));
   await throwsTyped(t, () => encode(stage, { signal: AbortSignal.abort() }), { code: 'ERR_CANCELLED' });
+  for (const stop of ['read', 'facts'] as const) {
+    const stopping = new AbortController();
+    const options = {
+      cache: false as const,
+      modalities: MODALITIES.slice(0, 1),
+      signal: stopping.signal,
+      onProgress: ({ stage: of }: EncodeProgress) => {
+        if (of === stop) stopping.abort();
+      },
+    };
+    await throwsTyped(t, () => encode(stage, options), { code: 'ERR_CANCELLED' });
+  }
 });
 
 test('a cap on the size removes what was not used for longest', async (t) => {

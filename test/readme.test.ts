@@ -9,7 +9,13 @@ import { packageRoot } from '../lib/native.js';
 
 const run = promisify(execFile);
 const root = packageRoot();
-const DOCUMENTS = ['README.md', 'docs/cuda.md', 'docs/errors.md', 'docs/bundle-format.md'];
+const DOCUMENTS = [
+  'README.md',
+  'docs/cuda.md',
+  'docs/errors.md',
+  'docs/bundle-format.md',
+  'docs/training.md',
+];
 
 interface Example {
   document: string;

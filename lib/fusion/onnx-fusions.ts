@@ -1,6 +1,6 @@
 /** The kinds of fusion as ONNX nodes, one function a kind; formulas in the doc comment of FusionNetwork. */
 import type { KernelFusion } from './kernel-spec.js';
-import type { FusionNetworkSpec } from './network-spec.js';
+import { type FusionNetworkSpec, fusionSides } from './network-spec.js';
 import type { GraphBuilder } from './onnx-graph.js';
 
 /** One modality's values in the graph. */
@@ -78,26 +78,57 @@ function weighted({ g }: FusionParts, weights: string, values: readonly string[]
 }
 
 function lateOrHybrid(parts: FusionParts): Fused {
-  const { g, spec, trunk, weight, modalities } = parts;
-  const weights = presentSoftmax(parts);
-  const each = modalities.map(({ name, h, there }) =>
+  const { g, spec, trunk, weight, modalities, present } = parts;
+  const sides = fusionSides(spec);
+  const late = modalities.filter(({ name }) => sides.late.includes(name));
+  const early = modalities.filter(({ name }) => sides.early.includes(name));
+  const all = late.length === modalities.length;
+  const places = late.map((m) => modalities.indexOf(m));
+  const there = all ? present : g.add('Gather', [present, g.ints(...places)], { axis: 1 });
+  const weights = g.maskedSoftmax(there, weight('fusion.logits'));
+  const each = late.map(({ name, h, there }) =>
     trunk(h, `late.${name}.`).map((y) => g.add('Where', [there, y, g.float(0)])),
   );
-  const late = spec.heads.map((_, i) =>
+  const outputs = spec.heads.map((_, i) =>
     weighted(
       parts,
       weights,
       each.map((heads) => heads[i]!),
     ),
   );
-  if (spec.fusion.kind === 'late') return { heads: late, weights };
-  const gate = g.add('Sigmoid', [weight('fusion.gate')]);
-  const rest = g.add('Sub', [g.float(1), gate]);
-  const early = trunk(concat(parts), '');
+  const given = all ? weights : spread(parts, late, weights);
+  if (spec.fusion.kind === 'late') return { heads: outputs, weights: given };
+  const share = earlyShare(parts, early, late);
+  const rest = g.add('Sub', [g.float(1), share]);
+  const first = trunk(concat({ ...parts, modalities: early }), '');
   return {
-    heads: late.map((y, i) => g.total([g.product([early[i]!, gate]), g.product([y, rest])])),
-    weights,
+    heads: outputs.map((y, i) => g.total([g.product([first[i]!, share]), g.product([y, rest])])),
+    weights: given,
   };
+}
+
+/** The weights of some modalities in the places of all, 0 for the others. */
+function spread({ g, modalities }: FusionParts, some: readonly ModalityValues[], weights: string): string {
+  const columns = modalities.map((m) => {
+    const at = some.indexOf(m);
+    const column = at < 0 ? g.float(0) : g.add('Gather', [weights, g.ints(at)], { axis: 1 });
+    return g.add('Where', [m.there, column, g.float(0)]);
+  });
+  return g.add('Concat', columns, { axis: 1 });
+}
+
+/** The gate, or all or nothing in rows where no modality of one side is there: (batch, 1) unless all are on both. */
+function earlyShare(
+  { g, weight, modalities }: FusionParts,
+  early: readonly ModalityValues[],
+  late: readonly ModalityValues[],
+): string {
+  const gate = g.add('Sigmoid', [weight('fusion.gate')]);
+  if (early.length === modalities.length && late.length === modalities.length) return gate;
+  const any = (side: readonly ModalityValues[]) =>
+    side.map(({ there }) => there).reduce((a, b) => g.add('Or', [a, b]));
+  const both = g.add('Where', [any(early), gate, g.float(0)]);
+  return g.add('Where', [any(late), both, g.float(1)]);
 }
 
 /** [h; 1] */

@@ -111,6 +111,38 @@ test('one modality, every activation, layer norm, and rows as they come', async 
   }
 });
 
+test('hybrid fusion with modalities on one side, and rows without any of a side', async (t) => {
+  const projection = { out: 5, activation: 'tanh' as const, layerNorm: false };
+  for (const sides of [
+    { early: ['b', 'c'], late: ['a'] },
+    { early: ['a'], late: ['c', 'b', 'a'] },
+    { late: ['b', 'c'] },
+  ]) {
+    const spec = parseFusionNetworkSpec({
+      modalities: ['a', 'b', 'c'].map((name) => ({ name, dim: 4, projection })),
+      fusion: { kind: 'hybrid', ...sides },
+      trunk: [{ out: 6, activation: 'relu', layerNorm: false }],
+      heads: [{ name: 'rating', out: 2 }],
+    });
+    const weights = randomWeights(spec, 8);
+    const batch = 7;
+    const inputs = {
+      batch,
+      modalities: {
+        a: randomF32(batch * 4, 1, 0),
+        b: randomF32(batch * 4, 2, 0),
+        c: randomF32(batch * 4, 3, 0),
+      },
+      present: Uint8Array.from({ length: batch * 3 }, (_, i) => ((Math.floor(i / 3) + 1) >> (i % 3)) & 1),
+    };
+    using network = FusionNetwork.create(spec, weights);
+    const ours = await network.run(inputs);
+    const theirs = await runExported(spec, weights, inputs, `sides-${sides.late.length}`);
+    t.true(apart(theirs['heads.rating']!, ours.heads.rating!) < 2e-5, JSON.stringify(sides));
+    t.true(apart(theirs.modality_weights!, ours.modalityWeights!) < 2e-5, JSON.stringify(sides));
+  }
+});
+
 test('kernels in sums and products, landmarks and films with holes', async (t) => {
   const projection = { out: 19, activation: 'none' as const, layerNorm: false };
   for (const [combine, constant] of [

@@ -10,6 +10,7 @@ import {
   safetensorsMetadata,
   serializeSafetensors,
 } from '../fusion/safetensors.js';
+import { Pace } from '../pace.js';
 import type { EpochRecord, FittedHead, MemberHistory } from './fit-types.js';
 import type { InputScaler } from './inputs.js';
 import type { ParsedTableConfig } from './prepare.js';
@@ -18,6 +19,7 @@ import type { TrainerState } from './trainer-types.js';
 
 const FORMAT = 'cinefuse-checkpoint';
 const VERSION = 1;
+const HASHED_BYTES = 2 ** 22;
 
 /** What has been added up of an epoch that is not finished. */
 export interface EpochSums {
@@ -58,23 +60,32 @@ export interface Checkpoint {
 }
 
 /** A hash of all that a fit's result depends on, but for the instruction set. */
-export function fingerprintOf(config: ParsedTableConfig, table: FilmTable, split: TableSplit): string {
+export async function fingerprintOf(
+  config: ParsedTableConfig,
+  table: FilmTable,
+  split: TableSplit,
+): Promise<string> {
   const hash = createHash('sha256');
   const { seed, targets, network, training, inputs } = config;
   hash.update(JSON.stringify({ seed, targets, network, training, modalities: inputs.modalities ?? null }));
-  const add = (name: string, array: ArrayBufferView | undefined) => {
+  const pace = new Pace();
+  const add = async (name: string, array: ArrayBufferView | undefined) => {
     hash.update(`\n${name}:${array?.byteLength ?? 'none'}:`);
-    if (array) hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+    const bytes = array && new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+    for (let at = 0; bytes && at < bytes.length; at += HASHED_BYTES) {
+      hash.update(bytes.subarray(at, at + HASHED_BYTES));
+      if (pace.due) await pace.rest();
+    }
   };
   hash.update(JSON.stringify(table.ids));
   for (const [name, { dim, steps, values, variants, lengths }] of Object.entries(table.modalities)) {
-    add(`${name},${dim},${steps},${variants ?? 1}`, values);
-    add('lengths', lengths);
+    await add(`${name},${dim},${steps},${variants ?? 1}`, values);
+    await add('lengths', lengths);
   }
-  add('present', table.present);
-  for (const [name, values] of Object.entries(table.targets)) add(name, values);
-  add('weights', table.weights);
-  for (const part of ['train', 'valid'] as const) add(part, split[part]);
+  await add('present', table.present);
+  for (const [name, values] of Object.entries(table.targets)) await add(name, values);
+  await add('weights', table.weights);
+  for (const part of ['train', 'valid'] as const) await add(part, split[part]);
   return hash.digest('hex');
 }
 

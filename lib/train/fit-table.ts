@@ -56,7 +56,7 @@ export async function fitTableWith(
     typeof training.ensemble === 'number'
       ? Array.from({ length: training.ensemble }, (_, k) => parsed.seed + k)
       : training.ensemble;
-  const fingerprint = file === undefined ? '' : fingerprintOf(parsed, table, split);
+  const fingerprint = file === undefined ? '' : await fingerprintOf(parsed, table, split);
   const saved = resume && file !== undefined ? await readCheckpoint(file) : undefined;
   if (saved && saved.fingerprint !== fingerprint) {
     throw new TrainError('ERR_TRAIN_CHECKPOINT', {

@@ -3,6 +3,7 @@ import { DataError, InputError, throwIfCancelled } from '../errors.js';
 import type { FusionNetworkSpec, NetworkWeight } from '../fusion/network.js';
 import type { ExecOptions } from '../ops/exec.js';
 import { linear } from '../ops/linear.js';
+import { Pace } from '../pace.js';
 import { principalDirections } from './principal.js';
 import type { FilmTable, TableModality } from './table.js';
 
@@ -64,22 +65,32 @@ export function withModality(rows: Int32Array, table: FilmTable, m: number): Int
   return rows.filter((row) => table.present[row * count + m]);
 }
 
-/** Every vector of these films in all its variants: (vectors, dim). */
-function vectorsOf(films: number, modality: TableModality, rows: Int32Array): Float32Array {
-  const { dim, steps, values, variants = 1, lengths } = modality;
-  let count = 0;
-  for (const row of rows) count += lengths ? lengths[row]! : steps;
-  const all = new Float32Array(variants * count * dim);
-  let at = 0;
+/** Numbers that are worked on without the event loop turning in between. */
+const STRETCH = 2 ** 19;
+
+/** Every vector of these films in all its variants, (vectors, dim) a stretch. */
+function* vectorsOf(
+  films: number,
+  { dim, steps, values, variants = 1, lengths }: TableModality,
+  rows: Int32Array,
+): Generator<Float32Array> {
+  const most = Math.max(1, Math.floor(STRETCH / (steps * dim)));
   for (let variant = 0; variant < variants; variant++) {
-    for (const row of rows) {
-      const from = (variant * films + row) * steps * dim;
-      const size = (lengths ? lengths[row]! : steps) * dim;
-      all.set(values.subarray(from, from + size), at);
-      at += size;
+    for (let start = 0; start < rows.length; start += most) {
+      const some = rows.subarray(start, start + most);
+      let count = 0;
+      for (const row of some) count += lengths ? lengths[row]! : steps;
+      const all = new Float32Array(count * dim);
+      let at = 0;
+      for (const row of some) {
+        const from = (variant * films + row) * steps * dim;
+        const size = (lengths ? lengths[row]! : steps) * dim;
+        all.set(values.subarray(from, from + size), at);
+        at += size;
+      }
+      yield all;
     }
   }
-  return all;
 }
 
 /**
@@ -106,17 +117,26 @@ export async function fitScaler(
       got: 'none',
     });
   }
-  checkFinite(name, table, rows);
-  const x = vectorsOf(table.ids.length, modality, rows);
-  const n = x.length / dim;
+  await checkFinite(name, table, rows);
+  const pace = new Pace();
+  const vectors = () => vectorsOf(table.ids.length, modality, rows);
   const mean = new Float64Array(dim);
-  for (let row = 0; row < n; row++) for (let i = 0; i < dim; i++) mean[i]! += x[row * dim + i]!;
+  let n = 0;
+  for (const x of vectors()) {
+    n += x.length / dim;
+    for (let at = 0; at < x.length; at += dim) for (let i = 0; i < dim; i++) mean[i]! += x[at + i]!;
+    if (pace.due) await pace.rest();
+    throwIfCancelled(exec.signal);
+  }
   for (let i = 0; i < dim; i++) mean[i]! /= n;
-  throwIfCancelled(exec.signal);
   if (!reduce) {
     const squares = new Float64Array(dim);
-    for (let row = 0; row < n; row++) {
-      for (let i = 0; i < dim; i++) squares[i]! += (x[row * dim + i]! - mean[i]!) ** 2;
+    for (const x of vectors()) {
+      for (let at = 0; at < x.length; at += dim) {
+        for (let i = 0; i < dim; i++) squares[i]! += (x[at + i]! - mean[i]!) ** 2;
+      }
+      if (pace.due) await pace.rest();
+      throwIfCancelled(exec.signal);
     }
     const scale = Float32Array.from(squares, (sum) => {
       const std = Math.sqrt(sum / n);
@@ -125,9 +145,9 @@ export async function fitScaler(
     return { mean: Float32Array.from(mean), scale };
   }
   const keep = Math.min(reduce.keep, dim);
-  const { variances, vectors } = await principalDirections(x, dim, mean, keep, exec);
+  const { variances, vectors: found } = await principalDirections(vectors(), dim, mean, keep, exec);
   const [first] = variances;
-  const directions = Float32Array.from(vectors, (value, at) => {
+  const directions = Float32Array.from(found, (value, at) => {
     const share = first! > 0 ? variances[Math.floor(at / dim)]! / first! : 0;
     return share > 1e-10 ? (value * share ** (-reduce.power / 2)) / Math.sqrt(first!) : 0;
   });
@@ -135,10 +155,12 @@ export async function fitScaler(
 }
 
 /** @throws InputError ERR_INPUT_VALUE  a value that is not finite, of these films in any variant */
-export function checkFinite(name: string, table: FilmTable, rows: Int32Array): void {
+export async function checkFinite(name: string, table: FilmTable, rows: Int32Array): Promise<void> {
   const { dim, steps, values, variants = 1, lengths } = table.modalities[name]!;
   const films = table.ids.length;
+  const pace = new Pace();
   for (const row of rows) {
+    if (pace.due) await pace.rest();
     const length = lengths ? lengths[row]! : steps;
     if (!(length >= 1 && length <= steps)) {
       throw new InputError('ERR_INPUT_VALUE', {
@@ -173,7 +195,7 @@ export async function reduceModality(
   const films = values.length / (variants * steps * dim);
   const reduced = new Float32Array(variants * films * steps * keep);
   const layer = { inFeatures: dim, outFeatures: keep, weight: directions! };
-  const stretch = Math.max(1, Math.floor(2 ** 22 / (steps * dim)));
+  const stretch = Math.max(1, Math.floor(STRETCH / (steps * dim)));
   for (let from = 0; from < variants * films; from += stretch) {
     throwIfCancelled(exec.signal);
     const rows = Math.min(stretch, variants * films - from);

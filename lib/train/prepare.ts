@@ -211,7 +211,7 @@ async function scaledModality(
 ): Promise<{ scaler: InputScaler; modality: TableModality }> {
   const has = withModality(train, table, m);
   const scaler = given ?? (await fitScaler(name, table, has, reduce, exec));
-  checkFinite(name, table, withModality(valid, table, m));
+  await checkFinite(name, table, withModality(valid, table, m));
   const modality = table.modalities[name]!;
   if (!scaler.directions) return { scaler, modality };
   const count = Object.keys(table.modalities).length;

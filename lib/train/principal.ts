@@ -2,6 +2,7 @@
 import { throwIfCancelled } from '../errors.js';
 import type { ExecOptions } from '../ops/exec.js';
 import { linear } from '../ops/linear.js';
+import { Pace } from '../pace.js';
 import { randomOf } from './random.js';
 
 export interface PrincipalDirections {
@@ -11,23 +12,21 @@ export interface PrincipalDirections {
   vectors: Float64Array;
 }
 
-/** Rows that go into one product. */
-const STRETCH = 4096;
-
-/** Σ x xᵀ / n of centred vectors (n, dim), a stretch at a time: float32 within a stretch, float64 across. */
+/** Σ x xᵀ / n of centred vectors: float32 within a stretch, float64 across. */
 async function covariance(
-  x: Float32Array,
+  stretches: Iterable<Float32Array>,
   dim: number,
   mean: Float64Array,
   exec: ExecOptions,
 ): Promise<Float64Array> {
-  const n = x.length / dim;
   const sum = new Float64Array(dim * dim);
-  for (let from = 0; from < n; from += STRETCH) {
-    const rows = Math.min(STRETCH, n - from);
+  let n = 0;
+  for (const x of stretches) {
+    const rows = x.length / dim;
+    n += rows;
     const columns = new Float32Array(dim * rows);
     for (let row = 0; row < rows; row++) {
-      for (let i = 0; i < dim; i++) columns[i * rows + row] = x[(from + row) * dim + i]! - mean[i]!;
+      for (let i = 0; i < dim; i++) columns[i * rows + row] = x[row * dim + i]! - mean[i]!;
     }
     const product = await linear(columns, { inFeatures: rows, outFeatures: dim, weight: columns }, exec);
     for (let i = 0; i < sum.length; i++) sum[i]! += product[i]!;
@@ -37,20 +36,20 @@ async function covariance(
 }
 
 /**
- * @param x     (n, dim), n >= 1
- * @param mean  (dim), taken off
- * @param keep  1..dim
+ * @param stretches  (n, dim) each, one vector or more in all
+ * @param mean       (dim), taken off
+ * @param keep       1..dim
  *
  * Deterministic, for one instruction set. Residuals |C v - λ v| within 1e-7 of the largest variance.
  */
 export async function principalDirections(
-  x: Float32Array,
+  stretches: Iterable<Float32Array>,
   dim: number,
   mean: Float64Array,
   keep: number,
   exec: ExecOptions = {},
 ): Promise<PrincipalDirections> {
-  const matrix = await covariance(x, dim, mean, exec);
+  const matrix = await covariance(stretches, dim, mean, exec);
   return leadingEigenvectors((vector) => times(matrix, vector, dim), dim, keep, exec.signal);
 }
 
@@ -66,6 +65,7 @@ export async function leadingEigenvectors(
   signal?: AbortSignal,
 ): Promise<PrincipalDirections> {
   const random = randomOf(dim);
+  const pace = new Pace();
   const basis: Float64Array[] = [];
   const diagonal: number[] = [];
   const beside: number[] = [];

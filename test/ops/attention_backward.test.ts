@@ -121,7 +121,7 @@ const KINDS = [
   'cross_block',
 ];
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden gradients of every attention ${label}`, async (t) => {
     const seen = new Map(KINDS.map((kind) => [kind, 0]));
     for (const g of loadGolden('attention')) {

@@ -31,6 +31,7 @@ import {
   temporalAttention,
 } from '../../lib/ops/index.js';
 import { random, randomF32 } from '../backends.js';
+import { gradientCases } from '../ops/attention-cases.js';
 
 const exec = { backend: 'emulated' } as const;
 const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
@@ -156,6 +157,11 @@ async function tensorFusion() {
     }
     fusion.dispose();
   }
+}
+
+/** Gradients: the cases of their tests launch every kernel. */
+async function attentionGradients() {
+  for (const { run } of gradientCases()) await run(exec);
 }
 
 /** Weights of every shape; a text, and two sequences of which some rows and steps are not there. */
@@ -408,6 +414,7 @@ for (const calls of [
   lowRank,
   tensorFusion,
   attentions,
+  attentionGradients,
   spatial,
   spectrograms,
   pictures,

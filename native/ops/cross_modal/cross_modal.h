@@ -16,7 +16,7 @@
 
 namespace cinefuse {
 
-constexpr int64_t kMaxCrossBlocks = 16;
+constexpr int64_t kMaxCrossBlocks = 16, kMaxCrossModalities = 32;
 
 // Made ready once. Immutable: any number of calls may run on it at a time.
 struct CrossModal {

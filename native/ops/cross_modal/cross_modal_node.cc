@@ -36,6 +36,9 @@ Napi::Value cross_modal_backward_node(const Napi::CallbackInfo& info) {
   p.mask = mask.data;
   ModalityAttention layer;
   layer.d = shape.width;
+  CINEFUSE_REQUIRE(p.modalities >= 1 && p.modalities <= kMaxCrossModalities, Code::kShape, "modalities",
+                   "Expected 1..%lld modalities, received %lld", static_cast<long long>(kMaxCrossModalities),
+                   static_cast<long long>(p.modalities));
   modality_attention_check_rows(layer, p, h.size, mask.size);
   CINEFUSE_REQUIRE(dc.size == static_cast<size_t>(p.batch * shape.width), Code::kShape, "dc",
                    "Expected %lld elements for dc of shape (batch, features), received %zu",

@@ -2,6 +2,10 @@
 
 namespace cinefuse {
 
+void modality_attention_gradients_device(const ModalityAttentionWeights& weights,
+                                         const ModalityAttentionParams& params,
+                                         const ModalityAttentionGradients& gradients, const Exec& exec);
+
 void modality_attention_check_gradients(const ModalityAttentionWeights& weights,
                                         const ModalityAttentionParams& p, size_t h, size_t mask, size_t dc) {
   ModalityAttention layer;
@@ -15,7 +19,7 @@ void modality_attention_check_gradients(const ModalityAttentionWeights& weights,
 
 void modality_attention_gradients(const ModalityAttentionWeights& weights, const ModalityAttentionParams& p,
                                   const ModalityAttentionGradients& gradients, const Exec& exec) {
-  require_cpu(exec, "The gradients of modality attention");
+  if (exec.backend != Backend::kCpu) return modality_attention_gradients_device(weights, p, gradients, exec);
   std::vector<float> saved(modality_attention_saved(weights, p.batch, p.modalities));
   std::vector<float> c(static_cast<size_t>(p.batch * weights.d));
   modality_attention_forward(weights, p.batch, p.modalities, p.h, p.mask, c.data(), saved.data(), exec);

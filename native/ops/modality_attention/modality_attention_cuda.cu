@@ -4,20 +4,13 @@
 #include "../../cuda/gemm.h"
 #include "../../cuda/operators.h"
 #include "../../cuda/rows.cuh"
+#include "modality_attention_cuda.cuh"
 #include "modality_attention_device.h"
 
 namespace cinefuse::gpu {
 
 constexpr int kTanh = 3;  // enum class Activation
 constexpr int kFeatureThreads = 256;
-
-// h, e: (rows, m, d); mask: (rows, m) or null; c: (rows, d). e becomes the weights.
-struct FeatureRows {
-  int rows, m, d;
-  const float* h;
-  const uint8_t* mask;
-  float *e, *c;
-};
 
 // c[j] = sum_i a_i[j] h_i[j], a_i[j] = softmax over the modalities present of e_i[j], of at most MOST
 // modalities, which a thread holds for VEC features.
@@ -115,7 +108,7 @@ __global__ void __launch_bounds__(kFeatureThreads) attend_many_features_kernel(F
   }
 }
 
-static void attend_features(Call& call, const FeatureRows& p) {
+void attend_features(Call& call, const FeatureRows& p) {
   const bool vectors = p.d % 4 == 0 && is_aligned16(p.h) && is_aligned16(p.e) && is_aligned16(p.c);
   const int64_t units = int64_t{p.rows} * (vectors ? p.d / 4 : p.d);
   const auto kernel = p.m <= 4   ? vectors ? attend_features_kernel<4, 4> : attend_features_kernel<1, 4>

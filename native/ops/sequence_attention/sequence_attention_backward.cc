@@ -1,6 +1,15 @@
 #include "sequence_attention_backward.h"
 
 namespace cinefuse {
+
+void temporal_gradients_device(const TemporalParams& params, const TemporalGradients& gradients,
+                               const Exec& exec);
+void additive_gradients_device(const AdditiveWeights& weights, const AdditiveParams& params,
+                               const AdditiveGradients& gradients, const Exec& exec);
+void spatial_gradients_device(const SpatialParams& params, const SpatialGradients& gradients,
+                              const Exec& exec);
+void cross_gradients_device(const CrossWeights& weights, const CrossParams& params,
+                            const CrossGradients& gradients, const Exec& exec);
 namespace {
 
 // Memory for several results of a forward pass that nobody wants to keep.
@@ -26,7 +35,7 @@ std::vector<float**> cross_gradient_arrays(CrossGradients& g) {
 }
 
 void temporal_gradients(const TemporalParams& params, const TemporalGradients& gradients, const Exec& exec) {
-  require_cpu(exec, "The gradients of temporal attention");
+  if (exec.backend != Backend::kCpu) return temporal_gradients_device(params, gradients, exec);
   TemporalParams p = params;
   Kept kept(p.batch * (p.dv + p.steps));
   p.c = kept.take(p.batch * p.dv);
@@ -38,7 +47,7 @@ void temporal_gradients(const TemporalParams& params, const TemporalGradients& g
 
 void additive_gradients(const AdditiveWeights& weights, const AdditiveParams& params,
                         const AdditiveGradients& gradients, const Exec& exec) {
-  require_cpu(exec, "The gradients of additive attention");
+  if (exec.backend != Backend::kCpu) return additive_gradients_device(weights, params, gradients, exec);
   AdditiveParams p = params;
   const int64_t saved = static_cast<int64_t>(additive_saved(weights, p.batch, p.steps));
   Kept kept(p.batch * weights.d + saved);
@@ -51,7 +60,7 @@ void additive_gradients(const AdditiveWeights& weights, const AdditiveParams& pa
 }
 
 void spatial_gradients(const SpatialParams& params, const SpatialGradients& gradients, const Exec& exec) {
-  require_cpu(exec, "The gradients of spatial attention");
+  if (exec.backend != Backend::kCpu) return spatial_gradients_device(params, gradients, exec);
   SpatialParams p = params;
   Kept kept(p.batch * (p.channels + p.positions));
   p.c = kept.take(p.batch * p.channels);
@@ -63,7 +72,7 @@ void spatial_gradients(const SpatialParams& params, const SpatialGradients& grad
 
 void cross_gradients(const CrossWeights& weights, const CrossParams& params, const CrossGradients& gradients,
                      const Exec& exec) {
-  require_cpu(exec, "The gradients of cross attention");
+  if (exec.backend != Backend::kCpu) return cross_gradients_device(weights, params, gradients, exec);
   CrossParams p = params;
   const int64_t saved = static_cast<int64_t>(cross_saved(weights, p));
   Kept kept(p.batch * p.queries * weights.width + saved);

@@ -99,7 +99,7 @@ function headSection(head: HeadEvaluation, page: Page): Html {
   return html`<section id="${anchor(head.name)}">
 <h2>${head.name} <small>${head.task}${what && `: ${what}`}</small></h2>
 <p class="lead">${summary(head)}</p>
-<h3>Beside the baselines</h3>
+<h3>${head.baselines.length > 0 ? 'Beside the baselines' : 'Scores'}</h3>
 ${baselineTable(head)}
 ${head.subsets.length > 1 && html`<h3>By inputs</h3>${subsetTable(head, modalities)}`}
 <div class="charts">${(page.charts[head.name] ?? []).map(figureOf)}</div>

@@ -13,6 +13,7 @@ extern const Operator kKernelMatrixOperator;
 extern const Operator kLayerNormOperator;
 extern const Operator kLinearOperator;
 extern const Operator kLowRankFusionOperator;
+extern const Operator kLowRankFusionTrainingOperator;
 extern const Operator kMelOperator;
 extern const Operator kModalityAttentionOperator;
 extern const Operator kOuterProductOperator;
@@ -20,6 +21,7 @@ extern const Operator kPowerToDbOperator;
 extern const Operator kSpatialAttentionOperator;
 extern const Operator kTemporalAttentionOperator;
 extern const Operator kTensorFusionOperator;
+extern const Operator kTensorFusionTrainingOperator;
 extern const Operator kActivationBackwardOperator;
 extern const Operator kLayerNormBackwardOperator;
 extern const Operator kLinearBackwardOperator;
@@ -64,6 +66,8 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kSpatialAttentionBackwardOperator,   // CINEFUSE_SPATIAL_ATTENTION_BACKWARD
     &kCrossAttentionBackwardOperator,     // CINEFUSE_CROSS_ATTENTION_BACKWARD
     &kCrossModalBackwardOperator,         // CINEFUSE_CROSS_MODAL_BACKWARD
+    &kTensorFusionTrainingOperator,       // CINEFUSE_TENSOR_FUSION_TRAINING
+    &kLowRankFusionTrainingOperator,      // CINEFUSE_LOW_RANK_FUSION_TRAINING
 };
 
 }  // namespace cinefuse::gpu

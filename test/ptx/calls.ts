@@ -19,16 +19,21 @@ import {
   linear,
   linearSpectrogram,
   logSoftmax,
+  lowRankFusionBackward,
+  lowRankFusionForward,
   ModalityAttention,
   melSpectrogram,
   powerToDb,
   resize,
   outerProduct,
+  outerProductBackward,
   Spectrogram,
   softmax,
   spatialAttention,
   TensorFusion,
   temporalAttention,
+  tensorFusionBackward,
+  tensorFusionForward,
 } from '../../lib/ops/index.js';
 import { random, randomF32 } from '../backends.js';
 import { gradientCases } from '../ops/attention-cases.js';
@@ -111,6 +116,28 @@ async function lowRank() {
       }
     }
     fusion.dispose();
+  }
+}
+
+async function fusionsInTraining() {
+  for (const [dims, outFeatures, rows] of [
+    [[5, 4], 3, 7],
+    [[9, 8, 7], 20, 10],
+    [[3, 2, 4, 5], 66, 5],
+  ] as const) {
+    const h = dims.map((d, m) => randomF32(rows * d, m));
+    const dy = randomF32(rows * outFeatures, 4);
+    const present = Uint8Array.from({ length: rows * dims.length }, (_, i) => (i % 4 === 1 ? 0 : 1));
+    const width = dims.reduce((p, d) => p * (d + 1), 1);
+    const layer = { dims, outFeatures, h, present, weight: randomF32(outFeatures * width, 5) };
+    await tensorFusionForward({ ...layer, bias: randomF32(outFeatures, 6) }, exec);
+    await tensorFusionBackward({ ...layer, dy }, exec);
+    await outerProductBackward({ h, rows, dz: randomF32(rows * width, 7) }, exec);
+    const rank = 3;
+    const factors = dims.map((d, m) => randomF32(rank * (d + 1) * outFeatures, m));
+    const lowRank = { dims, rank, outFeatures, h, present, factors };
+    await lowRankFusionForward({ ...lowRank, bias: randomF32(outFeatures, 6) }, exec);
+    await lowRankFusionBackward({ ...lowRank, rankWeights: randomF32(rank, 8), dy }, exec);
   }
 }
 
@@ -413,6 +440,7 @@ for (const calls of [
   denseLayers,
   lowRank,
   tensorFusion,
+  fusionsInTraining,
   attentions,
   attentionGradients,
   spatial,

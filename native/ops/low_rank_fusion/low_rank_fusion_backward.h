@@ -22,7 +22,8 @@ struct LowRankGradients {
   std::array<float*, kMostFusionModes> dh, dfactors;
   float *drank_weights, *dbias;
 };
-// Floats that forward leaves for backward: the P_m.
+// Floats that forward leaves for backward: the P_m. Only the CPU's twins leave and read them (elsewhere
+// `saved` may be null): between two calls of a device's operator nothing stays there.
 size_t low_rank_fusion_saved(const LowRankShape& shape, int64_t rows);
 void low_rank_fusion_forward(const LowRankShape& shape, const FusionInputs& inputs,
                              const LowRankWeights& weights, float* y, float* saved, const Exec& exec);

@@ -44,7 +44,8 @@ Napi::Value low_rank_fusion_forward_node(const Napi::CallbackInfo& info) {
   const Layer layer = read_layer(call);
   float* y = call.out_f32(SIZE_MAX, "y", static_cast<size_t>(layer.inputs.rows * layer.shape.out)).data;
   return call.run([=](const Exec& exec) {
-    std::vector<float> saved(low_rank_fusion_saved(layer.shape, layer.inputs.rows));
+    std::vector<float> saved;
+    if (exec.backend == Backend::kCpu) saved.resize(low_rank_fusion_saved(layer.shape, layer.inputs.rows));
     low_rank_fusion_forward(layer.shape, layer.inputs, layer.weights, y, saved.data(), exec);
   });
 }
@@ -72,9 +73,12 @@ Napi::Value low_rank_fusion_backward_node(const Napi::CallbackInfo& info) {
   gradients.drank_weights = call.out_f32(SIZE_MAX, "dRankWeights", rank).data;
   gradients.dbias = call.out_f32(SIZE_MAX, "dBias", out).data;
   return call.run([=](const Exec& exec) {
-    std::vector<float> saved(low_rank_fusion_saved(layer.shape, layer.inputs.rows));
-    std::vector<float> y(rows * out);
-    low_rank_fusion_forward(layer.shape, layer.inputs, layer.weights, y.data(), saved.data(), exec);
+    std::vector<float> saved;
+    if (exec.backend == Backend::kCpu) {  // a device forms its own
+      saved.resize(low_rank_fusion_saved(layer.shape, layer.inputs.rows));
+      std::vector<float> y(rows * out);
+      low_rank_fusion_forward(layer.shape, layer.inputs, layer.weights, y.data(), saved.data(), exec);
+    }
     low_rank_fusion_backward(layer.shape, layer.inputs, layer.weights, saved.data(), gradients, exec);
   });
 }

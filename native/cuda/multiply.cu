@@ -17,26 +17,26 @@ struct MultiplyArgs {
   int64_t rows, columns, inner;
   int64_t k_a_split;  // of one block; a multiple of kDepth
   int64_t slice;      // numbers from one split's results to the next's
+  int32_t a_turned, b_turned;
 };
 
 // A chunk of an operand, side by side as shared[k][i]: i < kSide of `count` from `first` on, k < kDepth from
-// k0 on up to k1. TURNED: i is the index that runs along memory.
-template <bool TURNED>
-__device__ __forceinline__ void fetch_chunk(const float* data, int64_t stride, int64_t first, int64_t count,
-                                            int64_t k0, int64_t k1, float* shared) {
+// k0 on up to k1. along: i is the index that runs along memory, and neighbouring threads take neighbours of
+// it.
+__device__ __forceinline__ void fetch_chunk(bool along, const float* data, int64_t stride, int64_t first,
+                                            int64_t count, int64_t k0, int64_t k1, float* shared) {
 #pragma unroll
   for (int n = 0; n < kSide * kDepth / kMultiplyThreads; ++n) {
     const int at = n * kMultiplyThreads + static_cast<int>(threadIdx.x);
-    const int i = TURNED ? at % kSide : at / kDepth, k = TURNED ? at / kSide : at % kDepth;
+    const int i = along ? at % kSide : at / kDepth, k = along ? at / kSide : at % kDepth;
     const bool there = first + i < count && k0 + k < k1;
-    const int64_t from = TURNED ? (k0 + k) * stride + first + i : (first + i) * stride + k0 + k;
+    const int64_t from = along ? (k0 + k) * stride + first + i : (first + i) * stride + k0 + k;
     shared[k * kShareStride + i] = there ? data[from] : 0.f;
   }
 }
 
 // c[m][n] = bias[n] + sum_k a(m, k) b(k, n), or the sum of one range of k's; 4 x 4 of them a thread.
-// Grid: (column tiles, row tiles, splits of k). A_TURNED: a's rows run along memory; B_TURNED: b's k's do.
-template <bool A_TURNED, bool B_TURNED>
+// Grid: (column tiles, row tiles, splits of k).
 __global__ void __launch_bounds__(kMultiplyThreads) multiply_kernel(MultiplyArgs p) {
   CINEFUSE_SHARED(float, a_chunk, [kDepth * kShareStride]);
   CINEFUSE_SHARED(float, b_chunk, [kDepth * kShareStride]);
@@ -49,8 +49,8 @@ __global__ void __launch_bounds__(kMultiplyThreads) multiply_kernel(MultiplyArgs
     int steps = 0;
     for (int64_t k = k_begin; k < k_end; k += kDepth) {
       __syncthreads();
-      fetch_chunk<A_TURNED>(p.a, p.lda, row0, p.rows, k, k_end, a_chunk);
-      fetch_chunk<!B_TURNED>(p.b, p.ldb, column0, p.columns, k, k_end, b_chunk);
+      fetch_chunk(p.a_turned != 0, p.a, p.lda, row0, p.rows, k, k_end, a_chunk);
+      fetch_chunk(p.b_turned == 0, p.b, p.ldb, column0, p.columns, k, k_end, b_chunk);
       __syncthreads();
 #pragma unroll
       for (int d = 0; d < kDepth; ++d) {
@@ -141,7 +141,8 @@ void multiply(int64_t rows, int64_t columns, int64_t inner, const Operand& a, co
   const int64_t wanted = std::max<int64_t>(1, int64_t{2} * call.device().multiprocessors() / tiles);
   const int64_t most = std::max<int64_t>(1, inner / (4 * kDepth));
   const int64_t asked = std::min<int64_t>({wanted, most, 64});
-  MultiplyArgs p{a.data, b.data, bias, c, a.stride, b.stride, ldc, rows, columns, inner, 0, 0};
+  MultiplyArgs p{a.data, b.data,  bias,  c, a.stride, b.stride, ldc,
+                 rows,   columns, inner, 0, 0,        a.turned, b.turned};
   p.k_a_split = std::max<int64_t>(1, blocks_of(blocks_of(inner, asked), kDepth)) * kDepth;
   const int64_t splits = std::max<int64_t>(1, blocks_of(inner, p.k_a_split));
   if (splits > 1) {
@@ -152,9 +153,7 @@ void multiply(int64_t rows, int64_t columns, int64_t inner, const Operand& a, co
   }
   const dim3 grid(static_cast<unsigned>(blocks_of(columns, kSide)), static_cast<unsigned>(row_tiles),
                   static_cast<unsigned>(splits));
-  const auto kernel = a.turned ? (b.turned ? multiply_kernel<true, true> : multiply_kernel<true, false>)
-                               : (b.turned ? multiply_kernel<false, true> : multiply_kernel<false, false>);
-  CINEFUSE_LAUNCH(call.stream(), kernel, grid, kMultiplyThreads, 0, p);
+  CINEFUSE_LAUNCH(call.stream(), multiply_kernel, grid, kMultiplyThreads, 0, p);
   if (splits > 1) {
     CINEFUSE_LAUNCH(call.stream(), multiply_join_kernel, grid_of(blocks_of(rows * columns, kPartsThreads)),
                     kPartsThreads, 0, static_cast<int>(splits), rows, columns, p.c, bias, c, ldc);

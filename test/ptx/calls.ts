@@ -37,6 +37,7 @@ import {
 } from '../../lib/ops/index.js';
 import { random, randomF32 } from '../backends.js';
 import { gradientCases } from '../ops/attention-cases.js';
+import { training } from './training-calls.js';
 
 const exec = { backend: 'emulated' } as const;
 const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
@@ -448,6 +449,7 @@ for (const calls of [
   pictures,
   networks,
   kernels,
+  training,
 ]) {
   const started = performance.now();
   await calls();

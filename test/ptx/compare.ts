@@ -33,9 +33,15 @@ function nearHalves(x: number, y: number): boolean {
   });
 }
 
+/** Sums in float64 of numbers that differ by their float32 roundings. */
+const DOUBLES_TOLERANCE = 1e-7;
+
+/** What else a word may be a part of. */
+export type Wide = 'halves' | 'doubles' | undefined;
+
 /**
- * Words must agree in every bit, or as floats within `tolerance` of the largest among their neighbours, or where
- * `halves` says so as two half-precision numbers that are one unit of their last place apart. Words that no one wrote
+ * Words must agree in every bit, or as floats within `tolerance` of the largest among their neighbours, or where `wide`
+ * says so as two half-precision numbers that are one unit of their last place apart, or in pairs as float64. Words that no one wrote
  * hold what they held before, so they agree or are found.
  */
 export function compareMemory(
@@ -43,19 +49,24 @@ export function compareMemory(
   traced: DeviceBlock[],
   replayed: DeviceBlock[],
   tolerance: number,
-  halves: boolean,
+  wide: Wide,
 ): Comparison {
   const result: Comparison = { changed: 0, worst: 0, problems: [] };
   traced.forEach((block, n) => {
     const [was, expected, got] = [wordsOf(before[n]!), wordsOf(block), wordsOf(replayed[n]!)];
     const [a, b] = [new Float32Array(expected.buffer), new Float32Array(got.buffer)];
+    const doubles = [expected, got].map((words) => new Float64Array(words.buffer, 0, words.length >> 1));
     /** undefined: no difference of rounding. */
     const difference = (i: number, top: number): number | undefined => {
       const [x, y] = [expected[i]!, got[i]!];
       if (x !== was[i] && y !== was[i] && NANS.has(x) && NANS.has(y)) return 0;
       const relative = top < LEAST ? Number.NaN : Math.abs(a[i]! - b[i]!) / top;
       if (relative <= tolerance) return relative;
-      return halves && nearHalves(x, y) ? 0 : undefined;
+      if (wide === 'doubles') {
+        const [p, q] = [doubles[0]![i >> 1], doubles[1]![i >> 1]] as [number, number];
+        return Math.abs(p - q) <= DOUBLES_TOLERANCE * Math.abs(p) ? 0 : undefined;
+      }
+      return wide === 'halves' && nearHalves(x, y) ? 0 : undefined;
     };
     for (let from = 0; from < expected.length; from += NEAR) {
       const to = Math.min(expected.length, from + NEAR);

@@ -13,7 +13,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { compareMemory } from './compare.js';
+import { compareMemory, type Wide } from './compare.js';
 import { compile, findNvcc, sourcesWithKernels } from './nvcc.js';
 import { type Kernel, type Module, parseModule } from './parse.js';
 import { run } from './run.js';
@@ -29,6 +29,8 @@ const LOGARITHMS = /mel_(fast|general|scale)_kernel/;
 const LOGARITHMS_TOLERANCE = 1e-3;
 /** Kernels whose results may be half-precision numbers. */
 const HALVES = /frames_(bytes|float|rolling)_kernel/;
+/** Kernels that leave sums in float64. */
+const DOUBLES = /(squared_norm|sum_parts|element_loss|class_loss|reduce_loss)_kernel/;
 /** Kernels that are not replayed, or whose launches change nothing, and why. */
 const EXCEPTIONS = new Map([
   [
@@ -55,6 +57,9 @@ async function record(): Promise<TracedLaunch[]> {
 }
 let recorded: Promise<TracedLaunch[]> | undefined;
 
+const wideOf = (kernel: string): Wide =>
+  HALVES.test(kernel) ? 'halves' : DOUBLES.test(kernel) ? 'doubles' : undefined;
+
 function replay(module: Module, kernel: Kernel, launches: TracedLaunch[]) {
   const program = translate(module, kernel);
   const result = {
@@ -80,7 +85,7 @@ function replay(module: Module, kernel: Kernel, launches: TracedLaunch[]) {
       continue;
     }
     const tolerance = LOGARITHMS.test(kernel.name) ? LOGARITHMS_TOLERANCE : TOLERANCE;
-    const compared = compareMemory(launch.memory, after, memory, tolerance, HALVES.test(kernel.name));
+    const compared = compareMemory(launch.memory, after, memory, tolerance, wideOf(kernel.name));
     result.worst = Math.max(result.worst, compared.worst);
     result.changed += compared.changed;
     result.problems.push(...compared.problems.map((problem) => `${shape}: ${problem}`));

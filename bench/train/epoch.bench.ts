@@ -1,6 +1,6 @@
 /**
  * An epoch of 5,000 films x 2,048 features -> 256 -> 1, batch 64, mean squared error, Adam: ours in FusionTrainer,
- * against PyTorch on as many threads, where python3 has it.
+ * against PyTorch on as many threads, where python3 has it, and TensorFlow.js, where it is installed.
  */
 import type { FusionNetworkSpec } from '../../lib/fusion/network.js';
 import { defaultThreads } from '../../lib/ops/exec.js';
@@ -9,6 +9,7 @@ import { FusionTrainer } from '../../lib/train/trainer.js';
 import { randomF32 } from '../../test/backends.js';
 import { type BenchCase, defineSuite } from '../harness.js';
 import { PythonPeer } from './python-peer.js';
+import { type TfjsPeer, tfjsPeer } from './tfjs-peer.js';
 
 const [FILMS, FEATURES, HIDDEN, BATCH] = [5000, 2048, 256, 64];
 
@@ -23,6 +24,7 @@ const spec: FusionNetworkSpec = {
 
 let trainer: FusionTrainer | undefined;
 let peer: PythonPeer | undefined;
+let tfjs: TfjsPeer | undefined;
 
 async function cases(): Promise<BenchCase[]> {
   const ours = FusionTrainer.create({
@@ -35,11 +37,13 @@ async function cases(): Promise<BenchCase[]> {
   trainer = ours;
   const threads = defaultThreads();
   peer = await PythonPeer.start('epoch-peer.py', [FILMS, FEATURES, HIDDEN, BATCH, threads].map(String));
+  const [values, rating] = [randomF32(FILMS * FEATURES, 1, 0), randomF32(FILMS, 2, 0)];
   const data = {
     films: FILMS,
-    modalities: { film: { values: randomF32(FILMS * FEATURES, 1, 0), dim: FEATURES, steps: 1 } },
-    targets: { rating: randomF32(FILMS, 2, 0) },
+    modalities: { film: { values, dim: FEATURES, steps: 1 } },
+    targets: { rating },
   };
+  tfjs = await tfjsPeer(FILMS, FEATURES, HIDDEN, BATCH, values, rating);
   const steps = {
     rows: Int32Array.from({ length: FILMS }, (_, i) => (i * 1237) % FILMS),
     batchSize: BATCH,
@@ -58,6 +62,7 @@ async function cases(): Promise<BenchCase[]> {
       contenders: {
         cinefuse: () => ours.run(data, steps),
         ...(peer && { 'PyTorch (python3)': () => peer!.run() }),
+        ...(tfjs && { 'TensorFlow.js, wasm': () => tfjs!.epoch() }),
       },
     },
   ];
@@ -68,5 +73,6 @@ export default defineSuite('epoch', {
   dispose() {
     trainer?.dispose();
     peer?.dispose();
+    tfjs?.dispose();
   },
 });

@@ -113,7 +113,7 @@ async function caseOf(batch: number): Promise<BenchCase> {
     contenders: {
       cinefuse: async (): Promise<Outcome> => {
         before ??= peak(true);
-          const { losses } = await ours.run(data, steps);
+        const { losses } = await ours.run(data, steps);
         const loss = losses.reduce((sum, v) => sum + v, 0) / losses.length;
         return { loss, megabytes: peak(false) - before };
       },

@@ -16,7 +16,8 @@ __global__ void __launch_bounds__(kDropoutThreads)
     uint32_t words[4] = {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), mask.stream0,
                          mask.stream1};
     philox(words, mask.key0, mask.key1);
-    const int64_t first = counter / kDropoutCounters * kDropoutBlock + counter % kDropoutCounters;
+    // Its place among the counters of its block, and what comes before that.
+    const int64_t first = counter + counter / kDropoutCounters * (kDropoutBlock - kDropoutCounters);
 #pragma unroll
     for (int w = 0; w < 4; ++w) {
       const int64_t i = first + w * kDropoutCounters;

@@ -60,12 +60,10 @@ export function compareMemory(
     const difference = (i: number, top: number): number | undefined => {
       const [x, y] = [expected[i]!, got[i]!];
       if (x !== was[i] && y !== was[i] && NANS.has(x) && NANS.has(y)) return 0;
+      const [p, q] = [doubles[0]![i >> 1], doubles[1]![i >> 1]] as [number, number];
+      if (wide === 'doubles' && Math.abs(p - q) <= DOUBLES_TOLERANCE * Math.abs(p)) return 0;
       const relative = top < LEAST ? Number.NaN : Math.abs(a[i]! - b[i]!) / top;
       if (relative <= tolerance) return relative;
-      if (wide === 'doubles') {
-        const [p, q] = [doubles[0]![i >> 1], doubles[1]![i >> 1]] as [number, number];
-        return Math.abs(p - q) <= DOUBLES_TOLERANCE * Math.abs(p) ? 0 : undefined;
-      }
       return wide === 'halves' && nearHalves(x, y) ? 0 : undefined;
     };
     for (let from = 0; from < expected.length; from += NEAR) {

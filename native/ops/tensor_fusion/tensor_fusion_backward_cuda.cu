@@ -33,7 +33,9 @@ __global__ void __launch_bounds__(kWindowThreads) fusion_window_kernel(TrainingW
     const int64_t row = at / p.width;
     uint32_t left = static_cast<uint32_t>(at % p.width);
     float product = 1.f;
-    for (int m = p.modes - 1; m >= 0; --m) {
+#pragma unroll
+    for (int m = kMostTensorModes - 1; m >= 0; --m) {
+      if (m >= p.modes) continue;
       const uint32_t next = left / static_cast<uint32_t>(p.size[m]);
       product *= fusion_window_value(p, row, m, left - next * static_cast<uint32_t>(p.size[m]));
       left = next;
@@ -57,34 +59,42 @@ __global__ void __launch_bounds__(kWindowThreads) fusion_contract_kernel(FusionC
   const int64_t warps = int64_t{gridDim.x} * (kWindowThreads / 32), all = w.rows * p.outputs;
   for (int64_t at = (int64_t{blockIdx.x} * kWindowThreads + threadIdx.x) / 32; at < all; at += warps) {
     const int64_t row = at / p.outputs;
-    int i = static_cast<int>(at % p.outputs), m = 0;
-    while (i >= w.size[m]) i -= w.size[m++];
-    const int value = i + (m == 0 ? w.first : 0), d = w.stride[m] - 1;
-    if (!p.dh[m] || value == d) continue;  // the same in the whole warp
-    uint32_t right = 1, before = 1;
-    for (int n = m + 1; n < w.modes; ++n) right *= static_cast<uint32_t>(w.size[n]);
-    for (int n = 0; n < m; ++n) before *= static_cast<uint32_t>(w.size[n]);
+    int i = static_cast<int>(at % p.outputs), m = 0, d = 0;
+    uint32_t size = 1, right = 1, before = 1;
+    float* dh = nullptr;
+    // Every index into the arguments is known to the compiler: else they would be copied to memory.
+#pragma unroll
+    for (int n = 0; n < kMostTensorModes - 1; ++n) {
+      if (m == n && i >= w.size[n]) i -= w.size[n], m = n + 1;
+    }
+#pragma unroll
+    for (int n = 0; n < kMostTensorModes; ++n) {
+      if (n >= w.modes) continue;
+      if (n < m) before *= static_cast<uint32_t>(w.size[n]);
+      if (n > m) right *= static_cast<uint32_t>(w.size[n]);
+      if (n == m) size = static_cast<uint32_t>(w.size[n]), d = w.stride[n] - 1, dh = p.dh[n];
+    }
+    const int value = i + (m == 0 ? w.first : 0);
+    if (!dh || value == d) continue;  // the same in the whole warp
     const float* dz = w.z + row * w.z_row;
     float sum = 0.f;
     for (uint32_t q = static_cast<uint32_t>(lane); q < before * right; q += 32) {
       uint32_t high = q / right, low = q % right;
-      const uint32_t k = (high * static_cast<uint32_t>(w.size[m]) + static_cast<uint32_t>(i)) * right + low;
-      float product = dz[k];
-      for (int n = w.modes - 1; n > m; --n) {
-        const uint32_t next = low / static_cast<uint32_t>(w.size[n]);
-        product *= fusion_window_value(w, row, n, low - next * static_cast<uint32_t>(w.size[n]));
-        low = next;
-      }
-      for (int n = m - 1; n >= 0; --n) {
-        const uint32_t next = high / static_cast<uint32_t>(w.size[n]);
-        product *= fusion_window_value(w, row, n, high - next * static_cast<uint32_t>(w.size[n]));
-        high = next;
+      float product = dz[(high * size + static_cast<uint32_t>(i)) * right + low];
+#pragma unroll
+      for (int n = kMostTensorModes - 1; n >= 0; --n) {
+        if (n >= w.modes || n == m) continue;
+        const uint32_t left = n > m ? low : high;
+        const uint32_t next = left / static_cast<uint32_t>(w.size[n]);
+        product *= fusion_window_value(w, row, n, left - next * static_cast<uint32_t>(w.size[n]));
+        low = n > m ? next : low;
+        high = n > m ? high : next;
       }
       sum += product;
     }
     sum = warp_sum(sum);
     if (lane != 0) continue;
-    float* to = p.dh[m] + row * d + value;
+    float* to = dh + row * d + value;
     const bool there = !p.present || p.present[row * w.modes + m];
     *to = !there ? 0.f : p.add && m > 0 ? *to + sum : sum;
   }

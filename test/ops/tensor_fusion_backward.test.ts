@@ -128,6 +128,7 @@ const SHAPES: [number[], number, number][] = [
   [[400, 2], 5, 2],
   [[23, 9, 1], 13, 37],
   [[31, 1, 31], 5, 3],
+  [[1, 60, 90], 2, 5],
 ];
 
 for (const { label, exec } of ways()) {

@@ -9,7 +9,6 @@
 namespace cinefuse::gpu {
 
 constexpr int kWindowThreads = 256;
-constexpr int64_t kWindowFloats = int64_t{1} << 22;
 
 // Some rows and some values of the first modality: the columns [first * rest, (first + size[0]) * rest) of z.
 struct TrainingWindow {
@@ -105,15 +104,18 @@ struct FusionWindows {
   Call& call;
   const FusionDims& dims;
   FusionInputs inputs;
-  int64_t rest;
+  int64_t rest, most;  // columns of one value of the first modality; floats of a window: part of L2
 
   FusionWindows(Call& call_, const FusionDims& dims_, const FusionInputs& in)
-      : call(call_), dims(dims_), inputs(in), rest(dims_.product() / (dims_.d[0] + 1)) {}
+      : call(call_),
+        dims(dims_),
+        inputs(in),
+        rest(dims_.product() / (dims_.d[0] + 1)),
+        most(std::max<int64_t>(int64_t{1} << 14, static_cast<int64_t>(call_.device().l2_bytes() / 64))) {}
 
-  int64_t rows_at_once() const { return std::clamp<int64_t>(kWindowFloats / rest, 1, inputs.rows); }
+  int64_t rows_at_once() const { return std::clamp<int64_t>(most / rest, 1, inputs.rows); }
   int values_at_once() const {
-    const int64_t most = kWindowFloats / (rest * rows_at_once());
-    return static_cast<int>(std::clamp<int64_t>(most, 1, dims.d[0] + 1));
+    return static_cast<int>(std::clamp<int64_t>(most / (rest * rows_at_once()), 1, dims.d[0] + 1));
   }
   float* buffer() const { return call.scratch<float>(rows_at_once() * values_at_once() * rest); }
 

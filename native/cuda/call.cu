@@ -181,14 +181,20 @@ void* Call::scratch_bytes(size_t bytes) {
   return chunks_->back().memory;
 }
 
+std::vector<size_t> Call::scratch_mark() const {
+  std::vector<size_t> mark;
+  for (const Chunk& chunk : *chunks_) mark.push_back(chunk.used);
+  return mark;
+}
+
+void Call::rewind_scratch(const std::vector<size_t>& mark) {
+  for (size_t i = 0; i < chunks_->size(); ++i) (*chunks_)[i].used = i < mark.size() ? mark[i] : 0;
+}
+
 void Call::time_body(void (*run)(void*), void* body) {
-  std::vector<size_t> marks;
-  const auto rewind = [&] {
-    for (size_t i = 0; i < chunks_->size(); ++i) (*chunks_)[i].used = i < marks.size() ? marks[i] : 0;
-  };
   const size_t flush_bytes = how_.timing->flush_l2 ? 2 * device_.l2_bytes() + 1 : 0;
   void* const flush = flush_bytes ? scratch_bytes(flush_bytes) : nullptr;
-  for (const Chunk& chunk : *chunks_) marks.push_back(chunk.used);
+  const std::vector<size_t> mark = scratch_mark();
   struct Events {
     cudaEvent_t from = nullptr, to = nullptr;
     ~Events() {
@@ -208,7 +214,7 @@ void Call::time_body(void (*run)(void*), void* body) {
     float milliseconds = 0;
     CINEFUSE_CUDA(cudaEventElapsedTime(&milliseconds, events.from, events.to));
     if (i >= 0) how_.timing->each[i] = milliseconds;
-    if (i + 1 < how_.timing->repeats) rewind();
+    if (i + 1 < how_.timing->repeats) rewind_scratch(mark);
   }
 }
 

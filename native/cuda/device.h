@@ -224,6 +224,10 @@ class Call {
   T* scratch(int64_t n) {
     return static_cast<T*>(scratch_bytes(sizeof(T) * static_cast<size_t>(n)));
   }
+  // What scratch was taken by now, and a way back to it: for loops whose kernels follow each other on the
+  // stream.
+  std::vector<size_t> scratch_mark() const;
+  void rewind_scratch(const std::vector<size_t>& mark);
   // Straight copies, for objects that are made once.
   void upload(void* to, const void* from, size_t bytes);
   void download(void* to, const void* from, size_t bytes);

@@ -1,5 +1,6 @@
 #include "../../cuda/operators.h"
 #include "../../cuda/rows.cuh"
+#include "activation_cuda.cuh"
 #include "activation_device.h"
 #include "activation_math.cuh"
 #include "softmax_cuda.cuh"
@@ -41,23 +42,29 @@ static void launch_activation(cudaStream_t stream, float slope, int64_t n, const
                   kActivationThreads, 0, slope, n, x, y);
 }
 
+using LaunchActivation = void (*)(cudaStream_t, float, int64_t, const float*, float*);
+// In the order of enum class Activation.
+static constexpr LaunchActivation kLaunches[] = {
+    launch_activation<0>, launch_activation<1>, launch_activation<2>,
+    launch_activation<3>, launch_activation<4>, launch_activation<5>,
+    launch_activation<6>, launch_activation<7>, launch_activation<8>};
+
+void activation_rows(cudaStream_t stream, int kind, float slope, int64_t n, const float* x, float* y) {
+  kLaunches[kind](stream, slope, n, x, y);
+}
+
 static void activation_cuda(Call& call, const cinefuse_activation_params& p) {
   const int64_t n = p.rows * p.cols;
   const In<float> x = call.in(p.x, n);
   const Out<float> y = call.out(p.y, n);
   if (n == 0) return;
-  using Launch = void (*)(cudaStream_t, float, int64_t, const float*, float*);
-  // In the order of enum class Activation.
-  static constexpr Launch kLaunches[] = {launch_activation<0>, launch_activation<1>, launch_activation<2>,
-                                         launch_activation<3>, launch_activation<4>, launch_activation<5>,
-                                         launch_activation<6>, launch_activation<7>, launch_activation<8>};
   constexpr int kSoftmax = sizeof kLaunches / sizeof *kLaunches;
   call.send();
   call.compute([&] {
     if (p.kind >= kSoftmax) {
       softmax_rows(call.stream(), p.kind > kSoftmax, p.rows, p.cols, x.get(), y.get());
     } else {
-      kLaunches[p.kind](call.stream(), p.slope, n, x.get(), y.get());
+      activation_rows(call.stream(), p.kind, p.slope, n, x.get(), y.get());
     }
   });
   call.receive();

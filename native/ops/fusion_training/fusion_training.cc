@@ -8,11 +8,14 @@
 #include "../modality_attention/modality_attention.h"
 #include "../optimizer/optimizer.h"
 #include "../tensor_fusion/tensor_fusion.h"
+#include "training_reader.h"
 
 namespace cinefuse {
 
 void fusion_training_cpu(FusionTraining& training, const TrainingData& data, const TrainingSteps& steps,
                          const TrainingReport& report, const Exec& exec);
+void fusion_training_device(FusionTraining& training, const TrainingData& data, const TrainingSteps& steps,
+                            const TrainingReport& report, const Exec& exec);
 
 namespace {
 
@@ -285,6 +288,8 @@ std::shared_ptr<FusionTraining> fusion_training_create(const std::vector<std::st
                    "Expected %zu names, received %zu", p.modalities.size() + p.target_cols.size(),
                    names.size());
   training->names = names;
+  training->integers = integers;
+  training->floats.assign(floats, floats + float_count);
   CINEFUSE_REQUIRE(static_cast<size_t>(p.parameters) == parameter_count &&
                        static_cast<size_t>(p.constants) == constant_count,
                    Code::kShape, "parameters", "Expected %lld parameters and %lld constants",
@@ -350,6 +355,10 @@ void fusion_training(FusionTraining& training, const TrainingData& data, const T
     std::atomic<bool>& busy;
     ~Free() { busy = false; }
   } free{training.busy};
+  if (exec.backend != Backend::kCpu) {
+    return fusion_training_device(training, data, steps, report, exec);
+  }
+  training_to_host(training, true);
   fusion_training_cpu(training, data, steps, report, exec);
 }
 

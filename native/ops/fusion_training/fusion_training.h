@@ -19,6 +19,7 @@
 
 #include "../../core/device.h"
 #include "../../core/exec.h"
+#include "../optimizer/optimizer.h"
 #include "training_walk.h"
 
 namespace cinefuse {
@@ -88,6 +89,11 @@ struct FusionTraining {
   TrainingBatch batch;
   int64_t step = 0;  // done
   std::atomic<bool> busy{false};
+  // A device that has parameters and moments, newer ones than these here while `ahead`.
+  std::shared_ptr<DeviceObject> twin;
+  bool ahead = false;
+  std::vector<int64_t> integers;  // the program as it came, for the device's library
+  std::vector<float> floats;
 
   int64_t bytes() const;
 };
@@ -107,6 +113,17 @@ void fusion_training_check(const FusionTraining& training, const TrainingData& d
 void fusion_training(FusionTraining& training, const TrainingData& data, const TrainingSteps& steps,
                      const TrainingReport& report, const Exec& exec);
 
+// Makes the host's parameters and moments the newest. With `let_go` the device's are not kept: they are about
+// to be changed here.
+void training_to_host(FusionTraining& training, bool let_go);
+
+// For the twins. What the optimiser does to a range in the step after `step`, but for clipping.
+OptimizerParams training_update(const TrainingProgram& program, int64_t step, float rate,
+                                const TrainingRange& range);
+// Runs the step after `training.step` but for its update and says what in it is not finite: end[0], end[2] of
+// a TrainingReport.
+void fusion_training_locate(FusionTraining& training, const TrainingData& data, const int32_t* films,
+                            int64_t rows, int32_t* end, const Exec& exec);
 // The batch of some films; inputs themselves are read by training_input.
 void training_batch(const FusionTraining& training, const TrainingData& data, const int32_t* films,
                     int64_t rows, TrainingBatch& batch);

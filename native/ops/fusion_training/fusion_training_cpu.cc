@@ -1,4 +1,3 @@
-#include "../optimizer/optimizer.h"
 #include "training_cpu_ops.h"
 
 namespace cinefuse {
@@ -39,22 +38,10 @@ class Stepper {
   void update(float rate, double norm) const {
     Exec whole = exec_;
     whole.cancel = nullptr;
-    const TrainingOptimizer& o = p_.optimizer;
-    OptimizerParams params{};
-    params.kind = static_cast<OptimizerKind>(o.kind);
-    params.nesterov = o.nesterov != 0;
-    params.lr = rate;
-    params.momentum = o.momentum;
-    params.beta1 = o.beta1;
-    params.beta2 = o.beta2;
-    params.eps = o.epsilon;
-    params.step = t_.step + 1;
-    params.gradient_scale =
-        o.clip_norm > 0.f ? static_cast<float>(std::min(1., static_cast<double>(o.clip_norm) / (norm + 1e-6)))
-                          : 1.f;
+    const double clip = static_cast<double>(p_.optimizer.clip_norm) / (norm + 1e-6);
     for (const TrainingRange& r : p_.ranges) {
-      params.weight_decay = r.decays ? o.weight_decay : 0.f;
-      params.l1 = r.decays ? o.l1 : 0.f;
+      OptimizerParams params = training_update(p_, t_.step, rate, r);
+      if (p_.optimizer.clip_norm > 0.f && clip < 1.) params.gradient_scale = static_cast<float>(clip);
       const auto at = [&](std::vector<float>& all) { return all.empty() ? nullptr : all.data() + r.begin; };
       optimizer_step(params, r.end - r.begin, at(t_.parameters), at(t_.gradients), at(t_.first),
                      at(t_.second), whole);
@@ -99,38 +86,80 @@ class Stepper {
 
 }  // namespace
 
+namespace {
+
+// One step but for its update: its losses and norm, and what in it is not finite.
+TrainingEnd try_step(Stepper& stepper, const TrainingProgram& p, float* each, float* loss, double* norm,
+                     int32_t* at) {
+  stepper.run(each);
+  double sum = 0.;
+  int32_t bad = -1;
+  for (size_t i = 0; i < p.losses.size(); ++i) {
+    sum += static_cast<double>(p.losses[i].weight) * static_cast<double>(each[i]);
+    if (!std::isfinite(each[i]) && bad < 0) bad = static_cast<int32_t>(i);
+  }
+  *loss = static_cast<float>(sum);
+  *norm = stepper.gradient_norm();
+  if (!std::isfinite(*loss)) {
+    *at = stepper.first_bad_value();
+    if (*at >= 0) return TrainingEnd::kValue;
+    *at = bad;
+    return TrainingEnd::kLoss;
+  }
+  *at = -1;
+  if (std::isfinite(static_cast<float>(*norm))) return TrainingEnd::kDone;
+  *at = stepper.first_bad_gradient();
+  return TrainingEnd::kGradient;
+}
+
+}  // namespace
+
+OptimizerParams training_update(const TrainingProgram& p, int64_t step, float rate,
+                                const TrainingRange& range) {
+  const TrainingOptimizer& o = p.optimizer;
+  OptimizerParams params{};
+  params.kind = static_cast<OptimizerKind>(o.kind);
+  params.nesterov = o.nesterov != 0;
+  params.lr = rate;
+  params.momentum = o.momentum;
+  params.beta1 = o.beta1;
+  params.beta2 = o.beta2;
+  params.eps = o.epsilon;
+  params.weight_decay = range.decays ? o.weight_decay : 0.f;
+  params.l1 = range.decays ? o.l1 : 0.f;
+  params.step = step + 1;
+  params.gradient_scale = 1.f;
+  return params;
+}
+
+void fusion_training_locate(FusionTraining& training, const TrainingData& data, const int32_t* films,
+                            int64_t rows, int32_t* end, const Exec& exec) {
+  Stepper stepper(training, data, rows, exec);
+  training_batch(training, data, films, rows, training.batch);
+  std::vector<float> each(training.program.losses.size());
+  float loss;
+  double norm;
+  end[0] = static_cast<int32_t>(try_step(stepper, training.program, each.data(), &loss, &norm, end + 2));
+}
+
 void fusion_training_cpu(FusionTraining& training, const TrainingData& data, const TrainingSteps& steps,
                          const TrainingReport& report, const Exec& exec) {
-  const TrainingProgram& p = training.program;
   const int64_t all = static_cast<int64_t>(steps.row_count);
   Stepper stepper(training, data, std::min(steps.batch, all), exec);
-  const auto stop = [&](TrainingEnd end, size_t step, int32_t at) {
-    report.end[0] = static_cast<int32_t>(end);
-    report.end[1] = static_cast<int32_t>(step);
-    report.end[2] = at;
-  };
-  stop(TrainingEnd::kDone, steps.rate_count, -1);
+  report.end[0] = static_cast<int32_t>(TrainingEnd::kDone);
   for (size_t step = 0; step < steps.rate_count; ++step) {
     exec.check_cancelled();
     const int64_t first = static_cast<int64_t>(step) * steps.batch;
     training_batch(training, data, steps.rows + first, std::min(steps.batch, all - first), training.batch);
-    float* const each = report.each + step * p.losses.size();
-    stepper.run(each);
-    double sum = 0.;
-    int32_t bad = -1;
-    for (size_t i = 0; i < p.losses.size(); ++i) {
-      sum += static_cast<double>(p.losses[i].weight) * static_cast<double>(each[i]);
-      if (!std::isfinite(each[i]) && bad < 0) bad = static_cast<int32_t>(i);
-    }
-    report.losses[step] = static_cast<float>(sum);
-    const double norm = stepper.gradient_norm();
+    double norm = 0.;
+    const TrainingEnd end =
+        try_step(stepper, training.program, report.each + step * training.program.losses.size(),
+                 report.losses + step, &norm, report.end + 2);
     report.norms[step] = static_cast<float>(norm);
-    if (!std::isfinite(report.losses[step])) {
-      const int32_t node = stepper.first_bad_value();
-      return node >= 0 ? stop(TrainingEnd::kValue, step, node) : stop(TrainingEnd::kLoss, step, bad);
-    }
-    if (!std::isfinite(report.norms[step])) {
-      return stop(TrainingEnd::kGradient, step, stepper.first_bad_gradient());
+    report.end[1] = static_cast<int32_t>(step);
+    if (end != TrainingEnd::kDone) {
+      report.end[0] = static_cast<int32_t>(end);
+      return;
     }
     stepper.update(steps.rates[step], norm);
     ++training.step;

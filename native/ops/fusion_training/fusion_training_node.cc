@@ -9,10 +9,11 @@ namespace {
 constexpr HandleTag kTrainingTag = {"fusion trainer"};
 
 // parameters, first moments, second moments
-std::vector<float>& array_of(FusionTraining& training, int64_t which) {
+std::vector<float>& array_of(FusionTraining& training, int64_t which, bool changes) {
   CINEFUSE_REQUIRE(which >= 0 && which <= 2, Code::kInputValue, "which", "Expected 0..2, received %lld",
                    static_cast<long long>(which));
   CINEFUSE_REQUIRE(!training.busy, Code::kInternal, "trainer", "These weights are being trained");
+  training_to_host(training, changes);
   return which == 0 ? training.parameters : which == 1 ? training.first : training.second;
 }
 
@@ -102,7 +103,7 @@ Napi::Value fusion_trainer_run_node(const Napi::CallbackInfo& info) {
 Napi::Value fusion_trainer_read_node(const Napi::CallbackInfo& info) {
   Call call(info);
   const auto training = open_handle<FusionTraining>(call.argument(2), kTrainingTag, "trainer");
-  const std::vector<float>& from = array_of(*training, call.integer(3, "which"));
+  const std::vector<float>& from = array_of(*training, call.integer(3, "which"), false);
   const Span<float> out = call.out_f32(4, "out", from.size());
   std::copy(from.begin(), from.end(), out.data);
   return call.run([](const Exec&) {});
@@ -112,7 +113,7 @@ Napi::Value fusion_trainer_read_node(const Napi::CallbackInfo& info) {
 Napi::Value fusion_trainer_write_node(const Napi::CallbackInfo& info) {
   Call call(info);
   const auto training = open_handle<FusionTraining>(call.argument(2), kTrainingTag, "trainer");
-  std::vector<float>& to = array_of(*training, call.integer(3, "which"));
+  std::vector<float>& to = array_of(*training, call.integer(3, "which"), true);
   const Span<const float> from = call.f32(4, "values");
   CINEFUSE_REQUIRE(from.size == to.size(), Code::kShape, "values", "Expected %zu elements, received %zu",
                    to.size(), from.size);
@@ -125,7 +126,7 @@ Napi::Value fusion_trainer_step_node(const Napi::CallbackInfo& info) {
   Call call(info);
   const auto training = open_handle<FusionTraining>(call.argument(2), kTrainingTag, "trainer");
   if (!call.absent(3)) {
-    array_of(*training, 0);
+    array_of(*training, 0, true);
     const int64_t step = call.integer(3, "step");
     CINEFUSE_REQUIRE(step >= 0, Code::kInputValue, "step", "Expected a step of 0 or more, received %lld",
                      static_cast<long long>(step));

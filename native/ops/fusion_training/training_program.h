@@ -89,9 +89,4 @@ struct TrainingProgram {
   const TrainingValue& value(int64_t v) const { return values[static_cast<size_t>(v)]; }
 };
 
-// Reads what lib/train/program.ts encodes. `integers` and `floats` as they come; false where they end too
-// early, go on too long or count wrongly. Whether the parts fit together is fusion_training.cc's to check.
-bool read_training_program(const int64_t* integers, size_t integer_count, const float* floats,
-                           size_t float_count, TrainingProgram& program);
-
 }  // namespace cinefuse

@@ -15,6 +15,7 @@ struct OptimizerArrays {
   int64_t n;
   const float *p, *g, *m, *v;
   float *new_p, *new_m, *new_v;
+  const float* clip;
 };
 
 // g scale + l2 p + l1 sign(p)
@@ -25,7 +26,15 @@ __device__ __forceinline__ float step_gradient(const OptimizerStep& s, float g, 
   return g;
 }
 
+// Whether the step is taken.
+__device__ __forceinline__ bool take_clip(OptimizerStep& s, const float* clip) {
+  if (!clip) return true;
+  s.scale *= *clip;
+  return s.scale == s.scale;
+}
+
 __global__ void __launch_bounds__(kStepThreads) sgd_kernel(OptimizerStep s, OptimizerArrays a) {
+  if (!take_clip(s, a.clip)) return;
   for (int64_t i = int64_t{blockIdx.x} * kStepThreads + threadIdx.x; i < a.n;
        i += int64_t{gridDim.x} * kStepThreads) {
     const float p = a.p[i];
@@ -40,6 +49,7 @@ __global__ void __launch_bounds__(kStepThreads) sgd_kernel(OptimizerStep s, Opti
 }
 
 __global__ void __launch_bounds__(kStepThreads) adam_kernel(OptimizerStep s, OptimizerArrays a) {
+  if (!take_clip(s, a.clip)) return;
   for (int64_t i = int64_t{blockIdx.x} * kStepThreads + threadIdx.x; i < a.n;
        i += int64_t{gridDim.x} * kStepThreads) {
     float p = a.p[i];
@@ -85,8 +95,8 @@ static void launch_step(bool adam, const OptimizerStep& step, const OptimizerArr
 }
 
 void optimizer_step(bool adam, const OptimizerStep& step, int64_t n, float* p, const float* g, float* m,
-                    float* v, Call& call) {
-  launch_step(adam, step, {n, p, g, m, v, p, m, v}, call);
+                    float* v, Call& call, const float* clip) {
+  launch_step(adam, step, {n, p, g, m, v, p, m, v, clip}, call);
 }
 
 void squared_norm(int64_t n, const float* g, double* sum, Call& call) {
@@ -105,7 +115,8 @@ static void optimizer_cuda(Call& call, const cinefuse_optimizer_params& a) {
   call.send();
   call.compute([&] {
     launch_step(a.adam != 0, a.step,
-                {a.n, p.get(), g.get(), m.get(), v.get(), new_p.get(), new_m.get(), new_v.get()}, call);
+                {a.n, p.get(), g.get(), m.get(), v.get(), new_p.get(), new_m.get(), new_v.get(), nullptr},
+                call);
   });
   call.receive();
 }

@@ -1,13 +1,15 @@
+// Reads what lib/train/program.ts encodes; for the addon and for the CUDA library, which is built apart.
+#pragma once
 #include "training_program.h"
 
 namespace cinefuse {
-namespace {
+namespace detail {
 
 constexpr int64_t kMost = int64_t{1} << 20;  // of anything that is counted
 
-class Reader {
+class ProgramReader {
  public:
-  Reader(const int64_t* integers, size_t integer_count, const float* floats, size_t float_count)
+  ProgramReader(const int64_t* integers, size_t integer_count, const float* floats, size_t float_count)
       : integers_(integers), integer_count_(integer_count), floats_(floats), float_count_(float_count) {}
 
   int64_t integer() {
@@ -45,7 +47,7 @@ class Reader {
 
 // Which gradients are wanted, and which of those of one value come second: gradients flow from the last node
 // to the first.
-void follow_gradients(TrainingProgram& p) {
+inline void follow_gradients(TrainingProgram& p) {
   const auto known = [&](int64_t v) { return v >= 0 && v < static_cast<int64_t>(p.values.size()); };
   std::vector<uint8_t> trained(p.values.size(), 0), written(p.values.size(), 0);
   for (TrainingNode& node : p.nodes) {
@@ -65,11 +67,13 @@ void follow_gradients(TrainingProgram& p) {
   }
 }
 
-}  // namespace
+}  // namespace detail
 
-bool read_training_program(const int64_t* integers, size_t integer_count, const float* floats,
-                           size_t float_count, TrainingProgram& p) {
-  Reader read(integers, integer_count, floats, float_count);
+// False where the numbers end too early, go on too long or count wrongly. Whether the parts fit together is
+// fusion_training.cc's to check.
+inline bool read_training_program(const int64_t* integers, size_t integer_count, const float* floats,
+                                  size_t float_count, TrainingProgram& p) {
+  detail::ProgramReader read(integers, integer_count, floats, float_count);
   p.parameters = read.integer();
   p.constants = read.integer();
   p.heads = read.integer();
@@ -124,7 +128,7 @@ bool read_training_program(const int64_t* integers, size_t integer_count, const 
     *x = read.number();
   }
   if (!read.done()) return false;
-  follow_gradients(p);
+  detail::follow_gradients(p);
   return true;
 }
 

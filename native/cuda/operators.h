@@ -53,6 +53,7 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kPowerToDbOperator,                  // CINEFUSE_POWER_TO_DB
     &kFramesOperator,                     // CINEFUSE_FRAMES
     &kFusionNetworkOperator,              // CINEFUSE_FUSION_NETWORK
+    &kFusionTrainingOperator,             // CINEFUSE_FUSION_TRAINING
     &kKernelMatrixOperator,               // CINEFUSE_KERNEL_MATRIX
     &kActivationBackwardOperator,         // CINEFUSE_ACTIVATION_BACKWARD
     &kLayerNormBackwardOperator,          // CINEFUSE_LAYER_NORM_BACKWARD
@@ -69,30 +70,6 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kCrossModalBackwardOperator,         // CINEFUSE_CROSS_MODAL_BACKWARD
     &kTensorFusionTrainingOperator,       // CINEFUSE_TENSOR_FUSION_TRAINING
     &kLowRankFusionTrainingOperator,      // CINEFUSE_LOW_RANK_FUSION_TRAINING
-    &kActivationOperator,          // CINEFUSE_ACTIVATION
-    &kLayerNormOperator,           // CINEFUSE_LAYER_NORM
-    &kLinearOperator,              // CINEFUSE_LINEAR
-    &kTensorFusionOperator,        // CINEFUSE_TENSOR_FUSION
-    &kOuterProductOperator,        // CINEFUSE_OUTER_PRODUCT
-    &kLowRankFusionOperator,       // CINEFUSE_LOW_RANK_FUSION
-    &kModalityAttentionOperator,   // CINEFUSE_MODALITY_ATTENTION
-    &kTemporalAttentionOperator,   // CINEFUSE_TEMPORAL_ATTENTION
-    &kAdditiveAttentionOperator,   // CINEFUSE_ADDITIVE_ATTENTION
-    &kSpatialAttentionOperator,    // CINEFUSE_SPATIAL_ATTENTION
-    &kCrossAttentionOperator,      // CINEFUSE_CROSS_ATTENTION
-    &kMelOperator,                 // CINEFUSE_MEL
-    &kPowerToDbOperator,           // CINEFUSE_POWER_TO_DB
-    &kFramesOperator,              // CINEFUSE_FRAMES
-    &kFusionNetworkOperator,       // CINEFUSE_FUSION_NETWORK
-    &kFusionTrainingOperator,      // CINEFUSE_FUSION_TRAINING
-    &kKernelMatrixOperator,        // CINEFUSE_KERNEL_MATRIX
-    &kActivationBackwardOperator,  // CINEFUSE_ACTIVATION_BACKWARD
-    &kLayerNormBackwardOperator,   // CINEFUSE_LAYER_NORM_BACKWARD
-    &kLinearBackwardOperator,      // CINEFUSE_LINEAR_BACKWARD
-    &kDropoutOperator,             // CINEFUSE_DROPOUT
-    &kLossOperator,                // CINEFUSE_LOSS
-    &kOptimizerOperator,           // CINEFUSE_OPTIMIZER
-    &kSquaredNormOperator,         // CINEFUSE_SQUARED_NORM
 };
 
 }  // namespace cinefuse::gpu

@@ -437,7 +437,7 @@ async function kernels() {
 }
 
 /** Both sides of a hybrid network, films with holes, a spread, clipping. */
-async function training() {
+async function trainedNetwork() {
   const projection = { out: 6, activation: 'tanh', layerNorm: true } as const;
   const spec: FusionNetworkSpec = {
     modalities: ['a', 'b', 'c'].map((name) => ({ name, dim: 5, projection })),
@@ -492,6 +492,7 @@ for (const calls of [
   networks,
   kernels,
   training,
+  trainedNetwork,
 ]) {
   const started = performance.now();
   await calls();

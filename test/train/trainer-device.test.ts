@@ -1,25 +1,16 @@
 import test from 'ava';
-import { type FusionNetworkSpec, weightShapes } from '../../lib/fusion/network.js';
+import { weightShapes } from '../../lib/fusion/network.js';
 import { FusionTrainer, type TrainerOptions, type TrainerSteps } from '../../lib/train/trainer.js';
 import { DEVICE_BACKENDS, random } from '../backends.js';
 import { throwsTyped } from '../errors.js';
-import { FILMS, filmsOf, KINDS, type Kind, optionsOf, specOf, weightsOf } from './trainer-case.js';
+import { FILMS, filmsOf, KINDS, type Kind, optionsOf, specOf } from './trainer-case.js';
 
-/** Fusions that devices refuse to train. */
-const CPU_ONLY: readonly Kind[] = ['tensor', 'low-rank', 'tanh', 'feature', 'cross-modal'];
 const STEPS = 7;
 
-/** The kind's network with its sequences averaged. */
-function averaged(kind: Kind): FusionNetworkSpec {
-  const spec = specOf(kind);
-  for (const modality of spec.modalities) if (modality.sequence) modality.sequence = { pooling: 'mean' };
-  return spec;
-}
 function optionsFor(kind: Kind, more: Partial<TrainerOptions> = {}): TrainerOptions {
-  const spec = averaged(kind);
-  return optionsOf(kind, { spec, weights: weightsOf(spec, 100), dropout: 0.2, inputDropout: 0.1, ...more });
+  return optionsOf(kind, { dropout: 0.2, inputDropout: 0.1, ...more });
 }
-const films = filmsOf(averaged('hybrid'));
+const films = filmsOf(specOf('hybrid'));
 function stepsOf(from = 0, to = STEPS, rate = 0.02): TrainerSteps {
   const next = random(17);
   const rows = Int32Array.from({ length: STEPS * 5 - 2 }, () => Math.floor(next() * FILMS));
@@ -43,7 +34,7 @@ function apart(a: FusionTrainer, b: FusionTrainer): number {
 }
 
 for (const backend of DEVICE_BACKENDS) {
-  for (const kind of KINDS.filter((other) => !CPU_ONLY.includes(other))) {
+  for (const kind of KINDS) {
     test(`${kind}: steps on ${backend} are those of the CPU`, async (t) => {
       for (const optimizer of [
         { kind: 'sgd', momentum: 0.9, nesterov: true, clipNorm: 0.5, weightDecay: 0.01, l1: 0.001 },
@@ -53,9 +44,7 @@ for (const backend of DEVICE_BACKENDS) {
       ] as const) {
         const options = optionsFor(kind, {
           optimizer,
-          frozen: ['heads.mood.bias', 'fusion.logits'].filter((name) =>
-            weightShapes(averaged(kind)).has(name),
-          ),
+          frozen: ['heads.mood.bias', 'fusion.logits'].filter((name) => weightShapes(specOf(kind)).has(name)),
         });
         using cpu = FusionTrainer.create(options);
         using device = FusionTrainer.create(options);
@@ -136,19 +125,5 @@ for (const backend of DEVICE_BACKENDS) {
     t.is(trainer.step, 2);
     trainer.dispose();
     await throwsTyped(t, () => trainer.run(films.data, stepsOf(), { backend }), { code: 'ERR_DISPOSED' });
-  });
-
-  test(`fusions without training on ${backend} are refused, and train on the CPU`, async (t) => {
-    for (const kind of CPU_ONLY) {
-      using trainer = FusionTrainer.create(optionsFor(kind));
-      const before = trainer.weights();
-      await throwsTyped(t, () => trainer.run(films.data, stepsOf(), { backend }), {
-        code: 'ERR_BACKEND',
-        field: 'backend',
-      });
-      t.deepEqual(trainer.weights(), before);
-      await trainer.run(films.data, stepsOf());
-      t.is(trainer.step, STEPS);
-    }
   });
 }

@@ -11,19 +11,6 @@ namespace {
 
 constexpr size_t kMostFloats = size_t{1} << 24;  // of inputs that go up at a time
 
-bool on_devices(TrainingOp op) {
-  switch (op) {
-    case TrainingOp::kAdditive:
-    case TrainingOp::kTensor:
-    case TrainingOp::kLowRank:
-    case TrainingOp::kModalityAttention:
-    case TrainingOp::kCrossModal:
-      return false;
-    default:
-      return true;
-  }
-}
-
 std::shared_ptr<DeviceObject> twin_of(FusionTraining& t, const Exec& exec) {
   const std::shared_ptr<OpenDevice> device = open_device(exec);
   if (t.twin && t.twin->device() == device) return t.twin;
@@ -167,11 +154,6 @@ void training_to_host(FusionTraining& t, bool let_go) {
 void fusion_training_device(FusionTraining& training, const TrainingData& data, const TrainingSteps& steps,
                             const TrainingReport& report, const Exec& exec) {
   const TrainingProgram& p = training.program;
-  for (const TrainingNode& node : p.nodes) {
-    CINEFUSE_REQUIRE(on_devices(node.op), Code::kBackend, "backend",
-                     "Networks with this fusion or pooling are trained on the CPU only, not on '%s'",
-                     backend_name(exec.backend));
-  }
   const std::shared_ptr<DeviceObject> twin = twin_of(training, exec);
   // The host's own part of it, inputs and what is looked for after a divergence, is the CPU's.
   Exec host = exec;

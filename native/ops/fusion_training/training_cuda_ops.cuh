@@ -2,12 +2,17 @@
 #pragma once
 #include "../activation/activation_backward_cuda.cuh"
 #include "../activation/activation_cuda.cuh"
+#include "../cross_modal/cross_modal_backward_cuda.cuh"
 #include "../dropout/dropout_cuda.cuh"
 #include "../layer_norm/layer_norm_backward_cuda.cuh"
 #include "../layer_norm/layer_norm_cuda.cuh"
 #include "../linear/linear_backward_cuda.cuh"
 #include "../loss/loss_cuda.cuh"
+#include "../low_rank_fusion/low_rank_fusion_backward_cuda.cuh"
+#include "../modality_attention/modality_attention_backward_cuda.cuh"
 #include "../optimizer/optimizer_cuda.cuh"
+#include "../sequence_attention/sequence_attention_backward_cuda.cuh"
+#include "../tensor_fusion/tensor_fusion_backward_cuda.cuh"
 #include "fusion_training_device.h"
 #include "training_kernels.cuh"
 #include "training_layout.h"
@@ -56,14 +61,24 @@ class DeviceTraining {
     input_ += n;
   }
 
-  // No twins yet: fusion_training_device.cc refuses networks that have them.
-  void additive_forward(size_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*,
-                        const float*, float*) const {
-    refuse();
+  AdditiveParams additive(size_t node, int64_t modality, int64_t n, const float* x, float* c,
+                          const AdditiveWeights& weights) const {
+    const int64_t steps = s_.steps[static_cast<size_t>(modality)];
+    return {n, steps,
+            x, a_.ints + step_->lengths + modality * s_.rows,
+            c, saved(node) + gpu::additive_saved(weights, n, steps)};
   }
-  void additive_backward(size_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*,
-                         const float*, const float*, float*, float*, float*, float*) const {
-    refuse();
+  void additive_forward(size_t node, int64_t modality, int64_t k, int64_t n, int64_t d, const float* x,
+                        const float* W, const float* b, const float* w, float* c) const {
+    const AdditiveWeights weights{d, k, W, b, w};
+    gpu::additive_forward(weights, additive(node, modality, n, x, c, weights), saved(node), call_);
+  }
+  void additive_backward(size_t node, int64_t modality, int64_t k, int64_t n, int64_t d, const float* x,
+                         const float* W, const float* b, const float* w, const float* dc, float* dx,
+                         float* dW, float* db, float* dw) const {
+    const AdditiveWeights weights{d, k, W, b, w};
+    gpu::additive_backward(weights, additive(node, modality, n, x, nullptr, weights), saved(node),
+                           {dc, dx, dW, db, dw}, call_);
   }
 
   void linear_forward(int64_t n, int64_t in, int64_t out, const float* x, const float* W, const float* b,
@@ -115,8 +130,8 @@ class DeviceTraining {
     return masks;
   }
   LogitRows logits(size_t node, int64_t subset, int64_t rows, int64_t d, const float* h,
-                   const float* logits) const {
-    return {rows, d, static_cast<int>(subset_size(subset)), mask(subset), h, logits, saved(node)};
+                   const float* of) const {
+    return {rows, d, static_cast<int>(subset_size(subset)), mask(subset), h, of, saved(node)};
   }
   void logit_sum_forward(size_t node, int64_t subset, int64_t rows, int64_t d, const float* h,
                          const float* of, float* c) const {
@@ -148,27 +163,87 @@ class DeviceTraining {
     gate_rows_backward(call_, gate(early, late, rows, cols, e, l, g), dy, de, dl, dgate);
   }
 
-  void modality_attention_forward(size_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*,
-                                  const float*, const float*, float*) const {
-    refuse();
+  void modality_attention_forward(size_t node, int64_t form, int64_t k, int64_t rows, int64_t d,
+                                  const float* h, const float* W, const float* b, const float* w,
+                                  float* c) const {
+    const ModalityAttentionWeights weights{static_cast<int32_t>(form), d, k, W, b, w};
+    gpu::modality_attention_forward(weights, rows, p_.modality_count(), h, mask(0), c, saved(node), call_);
   }
-  void modality_attention_backward(size_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*,
-                                   const float*, const float*, const float*, float*, float*, float*,
-                                   float*) const {
-    refuse();
+  void modality_attention_backward(size_t node, int64_t form, int64_t k, int64_t rows, int64_t d,
+                                   const float* h, const float* W, const float* b, const float* w,
+                                   const float* dc, float* dh, float* dW, float* db, float* dw) const {
+    const ModalityAttentionWeights weights{static_cast<int32_t>(form), d, k, W, b, w};
+    gpu::modality_attention_backward(weights, rows, p_.modality_count(), h, mask(0), saved(node),
+                                     {dc, dh, dW, db, dw}, call_);
   }
-  void cross_modal_forward(const TrainingNode&, size_t, int64_t, int64_t, const float*, float*) const {
-    refuse();
+
+  static std::vector<CrossWeights> cross_weights(const TrainingNode& node, int64_t d,
+                                                 const float* parameters) {
+    std::vector<CrossWeights> blocks;
+    for (size_t i = 0; i < node.param.size(); i += kCrossArrays) {
+      const float* arrays[kCrossArrays] = {};
+      for (size_t j = 0; parameters && j < kCrossArrays; ++j) arrays[j] = parameters + node.param[i + j];
+      blocks.emplace_back(d, d, node.integer[0], node.integer[1], arrays);
+    }
+    return blocks;
   }
-  void cross_modal_backward(const TrainingNode&, size_t, int64_t, int64_t, const float*, const float*,
-                            float*) const {
-    refuse();
+  void cross_modal_forward(const TrainingNode& node, size_t i, int64_t rows, int64_t d, const float* h,
+                           float* c) const {
+    const std::vector<CrossWeights> blocks = cross_weights(node, d, a_.parameters);
+    gpu::cross_modal_forward({d, node.integer[2], blocks.data()}, rows, p_.modality_count(), h, mask(0), c,
+                             saved(i), call_);
   }
-  void tensor_forward(const TrainingNode&, int64_t, int64_t, float*) const { refuse(); }
-  void tensor_backward(const TrainingNode&, int64_t, int64_t, const float*, float* const*) const { refuse(); }
-  void low_rank_forward(const TrainingNode&, size_t, int64_t, int64_t, float*) const { refuse(); }
-  void low_rank_backward(const TrainingNode&, size_t, int64_t, int64_t, const float*, float* const*) const {
-    refuse();
+  void cross_modal_backward(const TrainingNode& node, size_t i, int64_t rows, int64_t d, const float* h,
+                            const float* dc, float* dh) const {
+    const std::vector<CrossWeights> blocks = cross_weights(node, d, a_.parameters);
+    std::vector<CrossGradients> gradients;
+    for (size_t first = 0; first < node.param.size(); first += kCrossArrays) {
+      float* arrays[kCrossArrays];
+      for (size_t j = 0; j < kCrossArrays; ++j) arrays[j] = a_.gradients + node.param[first + j];
+      gradients.emplace_back(nullptr, nullptr, nullptr, kCrossArrays, arrays);
+    }
+    gpu::cross_modal_backward({d, node.integer[2], blocks.data()}, rows, p_.modality_count(), h, mask(0),
+                              saved(i), {dc, dh, gradients.data()}, call_);
+  }
+
+  void tensor_forward(const TrainingNode& node, int64_t rows, int64_t out, float* y) const {
+    gpu::tensor_fusion_forward(dims(p_, node), out, inputs(node, rows), parameter(node.param[0]),
+                               parameter(node.param[1]), y, call_);
+  }
+  void tensor_backward(const TrainingNode& node, int64_t rows, int64_t out, const float* dy,
+                       float* const* dh) const {
+    TensorFusionGradients g{};
+    g.W = parameter(node.param[0]);
+    g.dy = dy;
+    for (size_t m = 0; m < node.in.size(); ++m) g.dh[m] = dh[m];
+    g.dW = parameter_gradient(node.param[0]);
+    g.db = parameter_gradient(node.param[1]);
+    gpu::tensor_fusion_backward(dims(p_, node), out, inputs(node, rows), g, call_);
+  }
+
+  LowRankWeights low_rank_weights(const TrainingNode& node) const {
+    LowRankWeights w{};
+    for (size_t m = 0; m < node.in.size(); ++m) w.factors[m] = parameter(node.param[m]);
+    w.rank_weights = parameter(node.param[node.in.size()]);
+    w.bias = parameter(node.param[node.in.size() + 1]);
+    return w;
+  }
+  void low_rank_forward(const TrainingNode& node, size_t i, int64_t rows, int64_t out, float* y) const {
+    gpu::low_rank_fusion_forward({dims(p_, node), node.integer[0], out}, inputs(node, rows),
+                                 low_rank_weights(node), y, saved(i), call_);
+  }
+  void low_rank_backward(const TrainingNode& node, size_t i, int64_t rows, int64_t out, const float* dy,
+                         float* const* dh) const {
+    LowRankGradients g{};
+    g.dy = dy;
+    for (size_t m = 0; m < node.in.size(); ++m) {
+      g.dh[m] = dh[m];
+      g.dfactors[m] = parameter_gradient(node.param[m]);
+    }
+    g.drank_weights = parameter_gradient(node.param[node.in.size()]);
+    g.dbias = parameter_gradient(node.param[node.in.size() + 1]);
+    gpu::low_rank_fusion_backward({dims(p_, node), node.integer[0], out}, inputs(node, rows),
+                                  low_rank_weights(node), saved(i), g, call_);
   }
 
   void take_columns(int64_t rows, int64_t all, int64_t column, int64_t cols, const float* x, float* y) const {
@@ -209,13 +284,43 @@ class DeviceTraining {
   }
 
   static size_t saved_of(const TrainingProgram& p, const TrainingNode& node, const TrainingSizes& most) {
-    if (node.op != TrainingOp::kLogitSum) return 0;
-    return static_cast<size_t>(most.rows) * p.subsets[static_cast<size_t>(node.integer[0])].size();
+    const int64_t rows = most.rows, d = p.value(node.out).cols;
+    switch (node.op) {
+      case TrainingOp::kAdditive: {
+        const int64_t steps = most.steps[static_cast<size_t>(node.integer[0])];
+        return gpu::additive_saved({d, node.integer[1], nullptr, nullptr, nullptr}, rows, steps) +
+               static_cast<size_t>(rows * steps);
+      }
+      case TrainingOp::kLogitSum:
+        return static_cast<size_t>(rows) * p.subsets[static_cast<size_t>(node.integer[0])].size();
+      case TrainingOp::kLowRank:
+        return static_cast<size_t>(gpu::low_rank_fusion_saved({dims(p, node), node.integer[0], d}, rows));
+      case TrainingOp::kModalityAttention:
+        return gpu::modality_attention_saved(
+            {static_cast<int32_t>(node.integer[0]), d, node.integer[1], nullptr, nullptr, nullptr}, rows,
+            p.modality_count());
+      case TrainingOp::kCrossModal: {
+        const std::vector<CrossWeights> blocks = cross_weights(node, d, nullptr);
+        return gpu::cross_modal_saved({d, node.integer[2], blocks.data()}, rows, p.modality_count());
+      }
+      default:
+        return 0;
+    }
   }
 
  private:
-  [[noreturn]] static void refuse() {
-    throw Failure(CINEFUSE_FAILED, "This fusion kind has no training on devices");
+  static FusionDims dims(const TrainingProgram& p, const TrainingNode& node) {
+    FusionDims d{};
+    d.modes = static_cast<int>(node.in.size());
+    for (size_t m = 0; m < node.in.size(); ++m) d.d[m] = static_cast<int>(p.value(node.in[m]).cols);
+    return d;
+  }
+  FusionInputs inputs(const TrainingNode& node, int64_t rows) const {
+    FusionInputs in{};
+    in.rows = rows;
+    in.present = mask(0);
+    for (size_t m = 0; m < node.in.size(); ++m) in.h[m] = value(node.in[m]);
+    return in;
   }
 
   Call& call_;

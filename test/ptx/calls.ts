@@ -35,10 +35,9 @@ import {
   tensorFusionBackward,
   tensorFusionForward,
 } from '../../lib/ops/index.js';
-import { FusionTrainer, initialWeights } from '../../lib/train/index.js';
 import { random, randomF32 } from '../backends.js';
 import { gradientCases } from '../ops/attention-cases.js';
-import { training } from './training-calls.js';
+import { trainedNetwork, training } from './training-calls.js';
 
 const exec = { backend: 'emulated' } as const;
 const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
@@ -434,47 +433,6 @@ async function kernels() {
     const modalities = Object.fromEntries(terms.map(({ x }, m) => [`m${m}`, x]));
     await network.run({ batch: rows, modalities, present: presentX }, exec);
   }
-}
-
-/** Both sides of a hybrid network, films with holes, a spread, clipping. */
-async function trainedNetwork() {
-  const projection = { out: 6, activation: 'tanh', layerNorm: true } as const;
-  const spec: FusionNetworkSpec = {
-    modalities: ['a', 'b', 'c'].map((name) => ({ name, dim: 5, projection })),
-    fusion: { kind: 'hybrid', early: ['a', 'b'], late: ['b', 'c'] },
-    trunk: [{ out: 4, activation: 'relu', layerNorm: false }],
-    heads: [
-      { name: 'y', out: 1 },
-      { name: 's', out: 1 },
-    ],
-  };
-  using trainer = FusionTrainer.create({
-    spec,
-    weights: initialWeights(spec, 3),
-    losses: [
-      { head: 'y', kind: 'mse' },
-      { head: 's', kind: 'spread', of: 'y' },
-    ],
-    optimizer: { kind: 'adam', clipNorm: 0.1 },
-    dropout: 0.1,
-    seed: 1,
-  });
-  const films = 6;
-  const data = {
-    films,
-    modalities: Object.fromEntries(
-      spec.modalities.map(({ name, dim }, m) => [name, { dim, steps: 1, values: randomF32(films * dim, m) }]),
-    ),
-    targets: { y: randomF32(films, 9) },
-  };
-  const steps = {
-    rows: Int32Array.from({ length: films }, (_, i) => i),
-    batchSize: 4,
-    learningRates: Float32Array.of(0.01, 0.01),
-    present: Uint8Array.from({ length: films * 3 }, (_, i) => ((Math.floor(i / 3) + 1) >> (i % 3)) & 1),
-  };
-  await trainer.run(data, steps, exec);
-  trainer.weights();
 }
 
 for (const calls of [

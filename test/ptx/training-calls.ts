@@ -1,4 +1,6 @@
 /** The part of calls.ts that trains. */
+import type { FusionNetworkSpec } from '../../lib/fusion/network.js';
+import { FusionTrainer, initialWeights } from '../../lib/train/index.js';
 import { ACTIVATIONS } from '../../lib/ops/activation.js';
 import {
   activationBackward,
@@ -47,4 +49,45 @@ export async function training() {
   for (const kind of ['sgd', 'adam', 'adamw'] as const)
     await optimizerStep(state, { ...exec, kind, learningRate: 0.1, weightDecay: 0.1, l1: 0.1, step: 1 });
   await squaredNorm(randomF32(9000, 1), exec);
+}
+
+/** Both sides of a hybrid network, films with holes, a spread, clipping. */
+export async function trainedNetwork() {
+  const projection = { out: 6, activation: 'tanh', layerNorm: true } as const;
+  const spec: FusionNetworkSpec = {
+    modalities: ['a', 'b', 'c'].map((name) => ({ name, dim: 5, projection })),
+    fusion: { kind: 'hybrid', early: ['a', 'b'], late: ['b', 'c'] },
+    trunk: [{ out: 4, activation: 'relu', layerNorm: false }],
+    heads: [
+      { name: 'y', out: 1 },
+      { name: 's', out: 1 },
+    ],
+  };
+  using trainer = FusionTrainer.create({
+    spec,
+    weights: initialWeights(spec, 3),
+    losses: [
+      { head: 'y', kind: 'mse' },
+      { head: 's', kind: 'spread', of: 'y' },
+    ],
+    optimizer: { kind: 'adam', clipNorm: 0.1 },
+    dropout: 0.1,
+    seed: 1,
+  });
+  const films = 6;
+  const data = {
+    films,
+    modalities: Object.fromEntries(
+      spec.modalities.map(({ name, dim }, m) => [name, { dim, steps: 1, values: randomF32(films * dim, m) }]),
+    ),
+    targets: { y: randomF32(films, 9) },
+  };
+  const steps = {
+    rows: Int32Array.from({ length: films }, (_, i) => i),
+    batchSize: 4,
+    learningRates: Float32Array.of(0.01, 0.01),
+    present: Uint8Array.from({ length: films * 3 }, (_, i) => ((Math.floor(i / 3) + 1) >> (i % 3)) & 1),
+  };
+  await trainer.run(data, steps, exec);
+  trainer.weights();
 }

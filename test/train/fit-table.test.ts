@@ -367,6 +367,7 @@ test('every fusion kind is fitted, and progress ends where it should', async (t)
     { kind: 'low-rank', rank: 3, out: 8, activation: 'silu' },
     { kind: 'attention', form: 'tanh' },
     { kind: 'attention', form: 'feature' },
+    { kind: 'cross-modal', heads: 2, blocks: 1, hidden: 16 },
   ];
   for (const fusion of fusions) {
     const config: TableConfig = {

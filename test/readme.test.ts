@@ -14,6 +14,7 @@ const DOCUMENTS = [
   'docs/cuda.md',
   'docs/errors.md',
   'docs/bundle-format.md',
+  'docs/trainer.md',
   'docs/training.md',
 ];
 

@@ -1,5 +1,5 @@
 // Writes what was measured into the README, between its "quoted" comments: the report on the example film (from the
-// command), the quality of the default bundle (from its bundle.json) and the benchmarks (from the newest file of
+// command), the quality of the default bundle (from training/results) and the benchmarks (from the newest file of
 // bench/results). To be run after a new bundle or a new benchmark: node scripts/quote-results.mjs
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -11,40 +11,53 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const readJson = (file) => JSON.parse(readFileSync(path.join(root, file), 'utf8'));
 const fixed = (value) => value.toFixed(3);
 
-/** Baselines that the README shows, by their name in training/results/baselines.json. */
-const BASELINES = {
-  mean: 'mean of the training films',
-  'ridge, all': 'everything, linear (ridge)',
-  'gradient boosting, metadata': 'facts, gradient boosting',
-  'gradient boosting, all': 'everything, gradient boosting',
-};
+/** Of the data's README: scikit-learn on features of its own, fitted on train, the same test films. */
+const BOOSTED = [
+  ['facts, gradient boosting', [0.767, 0.405, 0.621, 0.714, 0.713, 0.789, 0.572]],
+  ['everything, gradient boosting', [0.748, 0.435, 0.64, 0.718, 0.718, 0.799]],
+];
 
-/**
- * @param metrics  of the bundle
- * @param results  training/results/baselines.json: baselines on the same features, and the head judged by time
- */
-export function qualitySection({ test, testByInput }, results) {
-  const { rating, wellReceived, boxOffice } = test;
-  const baselines = results['random split'];
-  const future = results['split by time'].head;
-  const [low, high] = rating.interval95.r2;
-  const r2 = (inputs) => testByInput[inputs].rating.r2.toFixed(2);
+/** @param quality  training/results/quality.json: the test films, and those of a fit until 2010 */
+export function qualitySection({ test, future }) {
+  const heads = ['rating', 'wellReceived', 'boxOffice'];
+  const of = (result, name) => result.heads.find((head) => head.name === name);
+  const [rating, , boxOffice] = heads.map((name) => of(test, name));
+  const row = (name, values) =>
+    `| ${[name, ...Array.from({ length: 7 }, (_, i) => (values[i] === undefined ? '' : fixed(values[i])))].join(' | ')} |`;
+  const measured = (name, find) => {
+    const [points, sides, money] = heads.map((head) => find(of(test, head)).scores);
+    return row(name, [
+      points.rmse,
+      points.r2,
+      points.spearman,
+      sides.accuracy,
+      sides.macroF1,
+      sides.rocAuc,
+      money.r2,
+    ]);
+  };
+  const alone = (name) =>
+    rating.subsets
+      .find(({ kind, modalities }) => kind === 'alone' && modalities[0] === name)
+      .scores.r2.toFixed(2);
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
-  const row = (name, { rmse, r2, spearman, accuracy, macroF1, auc }, money) =>
-    `| ${[name, ...[rmse, r2, spearman, accuracy, macroF1, auc].map(fixed), money ? fixed(money.r2) : ''].join(' | ')} |`;
+  const [low, high] = rating.intervals.r2;
+  const later = of(future, 'rating');
   return [
     '| model | RMSE | R² | Spearman | accuracy | macro-F1 | AUC | box office R² |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
-    ...Object.entries(BASELINES).map(([key, name]) => row(name, baselines[key], baselines[key].boxOffice)),
-    row('**cinefuse, default bundle**', { ...rating, ...wellReceived }, boxOffice),
+    measured('mean, majority of the training films', (head) => head.baselines[0]),
+    measured('everything, linear (ridge, logistic)', (head) => head.baselines[1]),
+    ...BOOSTED.map(([name, values]) => row(name, values)),
+    measured('**cinefuse, default bundle**', (head) => head),
     '',
-    `- The gain over gradient boosting on the same features is small: R² ${fixed(rating.r2)} has a 95 % range of ${low.toFixed(2)} to ${high.toFixed(2)}.`,
-    `- The facts carry the forecast: alone they reach R² ${r2('facts alone')} with this bundle, the synopsis ${r2('synopsis alone')}, the poster ${r2('poster alone')}.`,
-    `- Box office is judged as log10 dollars on the ${boxOffice.films} films whose revenue is recorded.`,
-    `- Ranges made to hold 90 % of films held ${percent(test.ratingCoverage)} (rating, ±${test.ratingHalfWidth.toFixed(1)} on average) and ` +
-      `${percent(test.boxOfficeCoverage)} (box office, a factor of ${(10 ** test.boxOfficeHalfWidthLog10).toFixed(0)} either way).`,
-    `- Of films to come expect less: fitted on films up to 2010, the same head has R² ${fixed(future.rating.r2)} on ${future.films} films from 2013 on, ` +
-      `and its 90 % ranges hold ${percent(future.ratingCoverage)} of them.`,
+    `- The gain over gradient boosting is real but small: R² ${fixed(rating.scores.r2)} has a 95 % range of ${low.toFixed(2)} to ${high.toFixed(2)}.`,
+    `- The facts carry the forecast: alone they reach R² ${alone('metadata')} with this bundle, the synopsis ${alone('synopsis')}, the poster ${alone('poster')}.`,
+    `- Box office is judged as log10 dollars on the ${boxOffice.films} films whose budget and revenue are recorded.`,
+    `- Ranges made to hold 90 % of films held ${percent(rating.coverage[0])} (rating, ±${(rating.scores.meanWidth / 2).toFixed(1)} on average) and ` +
+      `${percent(boxOffice.coverage[0])} (box office, a factor of ${(10 ** (boxOffice.scores.meanWidth / 2)).toFixed(0)} either way).`,
+    `- Of films to come expect less: fitted on films up to 2010, the same configuration has R² ${fixed(later.scores.r2)} on ${future.films} films ` +
+      `from 2013 on, and its 90 % ranges hold ${percent(later.coverage[0])} of them.`,
   ].join('\n');
 }
 
@@ -121,14 +134,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const file = path.join(root, 'README.md');
   let readme = readFileSync(file, 'utf8');
   readme = quote(readme, 'report', reportSection());
-  readme = quote(
-    readme,
-    'quality',
-    qualitySection(
-      readJson('models/default/bundle.json').metrics,
-      readJson('training/results/baselines.json'),
-    ),
-  );
+  readme = quote(readme, 'quality', qualitySection(readJson('training/results/quality.json')));
   readme = quote(readme, 'benchmarks', benchSection(newestBench()));
   writeFileSync(file, readme);
 }

@@ -14,9 +14,30 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 import safetensors_io
 from chinese import read_comments
 from dataset import CACHE, DATA, cached, sparse_terms
-from metrics import ece
-from terms import quantise
-from train_head import fit_temperature
+
+
+def quantise(projection):
+    """int8 with a scale a column: what the bundle holds."""
+    scale = np.abs(projection).max(axis=0) / 127
+    return np.clip(np.round(projection / scale), -127, 127).astype(np.int8), scale.astype(np.float32)
+
+
+def fit_temperature(logit, truth):
+    grid = np.exp(np.linspace(np.log(0.4), np.log(3), 261))
+    loss = lambda t: np.mean(np.logaddexp(0, logit / t) - truth * logit / t)
+    return float(min(grid, key=loss))
+
+
+def ece(probability, truth, bins=10):
+    """Expected calibration error over equal-width bins."""
+    which = np.minimum((probability * bins).astype(int), bins - 1)
+    return float(
+        sum(
+            abs(probability[which == b].mean() - truth[which == b].mean()) * (which == b).mean()
+            for b in range(bins)
+            if (which == b).any()
+        )
+    )
 
 
 def read(name):

@@ -1,6 +1,7 @@
 /**
- * The shipped bundle on real films of the test split: what TypeScript predicts is what PyTorch predicted when the bundle
- * was made, and it is as good as the bundle says. Every twelfth film; all 1,117 with CINEFUSE_ALL_FILMS=1.
+ * The shipped bundle on real films of the test split: what a Predictor says of a film's files is what \`cinefuse evaluate\`
+ * found on the table that the bundle was judged by, and it is as good as docs/quality.md says. Every twelfth film; all 1,117
+ * with CINEFUSE_ALL_FILMS=1.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -48,10 +49,7 @@ sharedTest(
     }
     t.is(pairs.length, references.size);
 
-    // The reference took synopses in other languages for English ones.
-    const comparable = pairs.filter(({ feedback }) => feedback.notUsed.length === 0);
-    t.true(comparable.length > 0.95 * pairs.length);
-    const differences = (of: (pair: Pair) => number) => comparable.map((pair) => Math.abs(of(pair)));
+    const differences = (of: (pair: Pair) => number) => pairs.map((pair) => Math.abs(of(pair)));
     const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
     const rating = differences(
       ({ feedback, reference }) => feedback.rating!.value - Number(reference.rating),
@@ -59,12 +57,12 @@ sharedTest(
     const revenue = differences(
       ({ feedback, reference }) => Math.log10(feedback.boxOffice!.value) - Number(reference.log10_revenue),
     );
-    // JPEG decoders and resizers differ by a level here and there; a film's own numbers may move by some hundredths.
+    // Texts of other lengths in a batch are padded otherwise; nothing else may differ.
     t.log(
       `mean and largest difference: rating ${mean(rating).toFixed(4)} ${Math.max(...rating).toFixed(3)}, log10 revenue ${mean(revenue).toFixed(4)} ${Math.max(...revenue).toFixed(3)}`,
     );
-    t.true(mean(rating) < 0.01 && Math.max(...rating) < 0.1, 'ratings');
-    t.true(mean(revenue) < 0.01 && Math.max(...revenue) < 0.1, 'revenues');
+    t.true(mean(rating) < 1e-3 && Math.max(...rating) < 0.01, 'ratings');
+    t.true(mean(revenue) < 1e-3 && Math.max(...revenue) < 0.01, 'revenues');
 
     const squares = (predicted: (pair: Pair) => number) =>
       mean(pairs.map((pair) => (predicted(pair) - Number(pair.truth.rating)) ** 2));

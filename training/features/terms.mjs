@@ -1,9 +1,9 @@
-// TF-IDF vocabulary and sparse vectors of synopses and titles, by the library's own code.
+// TF-IDF vocabulary and sparse vectors of reviews, by the library's own code.
 //   node training/features/terms.mjs
 import fs from 'node:fs';
 import path from 'node:path';
 import { fitVocabulary, TfidfEncoder } from '../../dist/lib/text/tfidf.js';
-import { CACHE, readFilms, readReviews } from '../dataset.mjs';
+import { CACHE, readReviews } from '../dataset.mjs';
 import { writeSafetensors } from '../safetensors.mjs';
 
 function exportTerms(name, texts, isTrain, options) {
@@ -33,13 +33,6 @@ function exportTerms(name, texts, isTrain, options) {
   console.log(`${name}: ${texts.length} texts, ${terms.length} terms, ${entries.length} entries`);
 }
 
-const films = readFilms();
-exportTerms(
-  'synopsis',
-  films.map((film) => film.synopsis),
-  films.map((film) => film.split === 'train'),
-  { leastTexts: 5, maxTerms: 12000 },
-);
 const reviews = [...readReviews('imdb_reviews'), ...readReviews('rt_polarity')];
 exportTerms(
   'reviews',

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const readJson = (file) => JSON.parse(readFileSync(path.join(root, file), 'utf8'));
-const fixed = (value) => value.toFixed(3);
+const fixed = (value) => value?.toFixed(3) ?? '';
 
 /** Of the data's README: scikit-learn on features of its own, fitted on train, the same test films. */
 const BOOSTED = [
@@ -23,7 +23,7 @@ export function qualitySection({ test, future }) {
   const of = (result, name) => result.heads.find((head) => head.name === name);
   const [rating, , boxOffice] = heads.map((name) => of(test, name));
   const row = (name, values) =>
-    `| ${[name, ...Array.from({ length: 7 }, (_, i) => (values[i] === undefined ? '' : fixed(values[i])))].join(' | ')} |`;
+    `| ${[name, ...Array.from({ length: 7 }, (_, i) => fixed(values[i]))].join(' | ')} |`;
   const measured = (name, find) => {
     const [points, sides, money] = heads.map((head) => find(of(test, head)).scores);
     return row(name, [

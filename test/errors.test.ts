@@ -81,7 +81,9 @@ test('every code that the sources throw is in the table, and none is there that 
   for (const file of compiledFiles()) {
     if (file.endsWith(`${path.sep}errors.js`)) continue;
     const text = readFileSync(file, 'utf8');
-    for (const [, code] of text.matchAll(/'(ERR_(?:INPUT|MEDIA|MODEL|BUNDLE|NATIVE|DATA|TRAIN)_[A-Z_]+|ERR_[A-Z]+)'/g))
+    for (const [, code] of text.matchAll(
+      /'(ERR_(?:INPUT|MEDIA|MODEL|BUNDLE|NATIVE|DATA|TRAIN)_[A-Z_]+|ERR_[A-Z]+)'/g,
+    ))
       used.add(code as string);
   }
   for (const code of used) t.true(Object.hasOwn(ERROR_CODES, code), `${code} is not in the table`);

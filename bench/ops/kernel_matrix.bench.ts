@@ -23,7 +23,12 @@ async function cases(): Promise<BenchCase[]> {
       inputs: { x: [rows, dim] },
       output: ['y', [rows, landmarks]],
       initializers: [
-        tensor('z', 'float', [landmarks, dim], z.map((v) => -2 * v)),
+        tensor(
+          'z',
+          'float',
+          [landmarks, dim],
+          z.map((v) => -2 * v),
+        ),
         tensor('s', 'float', [landmarks], squares),
         tensor('g', 'float', [1], Float32Array.of(-gamma)),
       ],

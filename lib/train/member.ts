@@ -182,7 +182,7 @@ export async function trainMember(
     }
   }
 
-  const best = earlyStopping && earlyStopping.restoreBest ? state.best : undefined;
+  const best = earlyStopping !== false && earlyStopping.restoreBest ? state.best : undefined;
   const bestEpoch = best?.epoch ?? state.records.length;
   return {
     history: { seed: state.seed, epochs: state.records, bestEpoch, stopped },

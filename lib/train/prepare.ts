@@ -110,7 +110,6 @@ export async function prepareFit(
   const { training, inputs } = config;
   const names = inputs.modalities?.map(({ name }) => name) ?? Object.keys(whole.modalities);
   const table = selectModalities(whole, names);
-  const count = names.length;
   checkRows(split, table);
   const train = withAny(split.train, table);
   const valid = withAny(split.valid, table);

@@ -78,6 +78,8 @@ export async function leadingEigenvectors(
     orthonormalise(next, basis, () => random.normal());
     basis.push(next);
     const product = multiply(next);
+    throwIfCancelled(signal);
+    if (pace.due) await pace.rest();
     diagonal.push(dot(product, next));
     // What the basis has no part in; twice, since once leaves rounding.
     for (let pass = 0; pass < 2; pass++) takeOff(product, basis);
@@ -90,8 +92,6 @@ export async function leadingEigenvectors(
       const size = k + 1;
       const off = (i: number) => norm * Math.abs(ritz.vectors[(size - 1) * size + i]!);
       if (whole || Array.from({ length: keep }, (_, i) => off(i)).every((e) => e <= 1e-7 * largest)) break;
-      throwIfCancelled(signal);
-      await new Promise(setImmediate);
     }
     next = product;
   }

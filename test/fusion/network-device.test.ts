@@ -237,8 +237,10 @@ if (DEVICE_BACKENDS.includes('emulated')) {
     const bundle = JSON.parse(await readFile(path.join(defaultBundlePath(), 'bundle.json'), 'utf8')) as {
       network: FusionNetworkSpec;
     };
-    // Projections, two layers, heads; as many with every input left out in turn.
-    for (const batch of [1, 5, 64]) t.is(await launchesOf(bundle.network, batch), 4);
+    // Projections, the layers, heads; as many with every input left out in turn.
+    for (const batch of [1, 5, 64]) {
+      t.is(await launchesOf(bundle.network, batch), bundle.network.trunk.length + 2);
+    }
     // Attention over time takes two more: its hidden layer, and the weighing. Layers that are normalised, one each.
     t.is(await launchesOf(specOf(caseOf('weighted_sum')), 1, 5), 9);
   });

@@ -38,6 +38,8 @@ struct Network {
     if (kind == FusionKind::kLowRank)
       parameters[0] = rank, parameters[1] = fused = fused_out, parameters[2] = gelu;
     if (kind == FusionKind::kAttention) parameters[0] = form, parameters[1] = 16;
+    // Every modality is on both sides.
+    if (kind == FusionKind::kHybrid) parameters[0] = parameters[1] = (int64_t{1} << modalities.size()) - 1;
     if (kind == FusionKind::kAttention || kind == FusionKind::kWeightedSum) fused = d;
     description.push_back(static_cast<int64_t>(kind));
     for (int64_t p : parameters) description.push_back(p);

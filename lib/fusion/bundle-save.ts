@@ -87,9 +87,7 @@ export async function saveBundle(
       listed[name] = await writing(writeHashed(file, source));
     }
     const manifest = parseManifest({ ...contents.manifest, files: listed }, 'bundle.json');
-    await writing(
-      writeHashed(path.join(draft, 'bundle.json'), Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`)),
-    );
+    await writing(writeHashed(path.join(draft, 'bundle.json'), Buffer.from(manifestText(manifest))));
     await (await loadBundle(draft, { signal: options.signal })).dispose();
     if (target.endsWith('.tar')) {
       const tar = `${draft}.tar`;
@@ -143,4 +141,13 @@ async function writeHashed(
     await handle.close();
   }
   return { sha256: hash.digest('hex'), bytes };
+}
+
+/** Numbers of a list. One to a line, tables of people would make a bundle.json half blanks. */
+const NUMBERS = /\[\n\s+(-?\d[-+.\deE]*(?:,\n\s+-?\d[-+.\deE]*)*)\n\s+\]/g;
+
+/** Readable JSON, with lists of numbers in one line. */
+function manifestText(manifest: BundleManifest): string {
+  const text = JSON.stringify(manifest, null, 1);
+  return `${text.replace(NUMBERS, (_, numbers: string) => `[${numbers.replace(/\s+/g, '')}]`)}\n`;
 }

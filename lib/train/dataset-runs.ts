@@ -102,16 +102,19 @@ export async function evaluateBundle(
   const exec = threads === undefined ? {} : { threads };
   using network = FusionNetwork.create(manifest.network, bundle.networkWeights(), exec);
   const model = tableModel(network, made.judged, exec);
-  const heads = manifest.heads.filter(({ name }) => name in made.judged.targets);
+  // A configuration of the caller's may name fewer targets than the bundle has heads.
+  const heads = manifest.heads.filter(
+    ({ name, task }) => task === 'auxiliary' || name in made.judged.targets,
+  );
   const judgedHeads = heads.filter((head) => head.task !== 'auxiliary');
-  const evaluation = await evaluate(model, made.judged, rows, manifest.heads, {
+  const evaluation = await evaluate(model, made.judged, rows, heads, {
     ...judging,
     part,
     ...(baselines && {
       baselines: await fitBaselines(made.judged, split, judgedHeads, { ...exec, signal }),
     }),
   });
-  const forecasts = await forecastRows(model, made.judged, rows, manifest.heads, signal);
+  const forecasts = await forecastRows(model, made.judged, rows, heads, signal);
   const { history = [] } = manifest.training as { history?: MemberHistory[] };
   return { evaluation, forecasts, manifest, dataset, history };
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -44,12 +45,26 @@ export async function readLock(file: string): Promise<CacheLock> {
   }
 }
 
+/** Writes under way in this process, by file: each reads what the one before it wrote. */
+const writing = new Map<string, Promise<void>>();
+
 /** Adds entries to the lock; whole or not at all. */
 export async function writeLock(file: string, entries: CacheLock['files']): Promise<void> {
+  const before = writing.get(file) ?? Promise.resolve();
+  const own = before.catch(() => {}).then(() => replaceLock(file, entries));
+  writing.set(file, own);
+  try {
+    await own;
+  } finally {
+    if (writing.get(file) === own) writing.delete(file);
+  }
+}
+
+async function replaceLock(file: string, entries: CacheLock['files']): Promise<void> {
   const lock = await readLock(file);
   Object.assign(lock.files, entries);
   await mkdir(dirname(file), { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`;
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   await writeFile(temporary, `${JSON.stringify(lock, null, 2)}\n`);
   await rename(temporary, file);
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { copyFile, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -282,15 +283,14 @@ async function adopt(file: string): Promise<LockEntry | undefined> {
 /** The snapshot's entry for a blob: a relative link, or a copy where links are not allowed. Replaced whole. */
 async function linkInto(blob: string, entry: string): Promise<void> {
   await mkdir(dirname(entry), { recursive: true });
-  const temporary = `${entry}.${process.pid}.tmp`;
-  await rm(temporary, { force: true });
+  const temporary = `${entry}.${randomUUID()}.tmp`;
   await symlink(relative(dirname(entry), blob), temporary).catch(() => copyFile(blob, temporary));
   await rename(temporary, entry);
 }
 
 async function writeWhole(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`;
+  const temporary = `${file}.${randomUUID()}.tmp`;
   await writeFile(temporary, text);
   await rename(temporary, file);
 }

@@ -19,6 +19,8 @@ const BELONGS = [
   [/^(binding\.gyp|CMakeLists\.txt|scripts\/(build-cuda|install|sources)\.mjs)$/, 'what builds the addon'],
   [/^models\/default\/.+/, 'default bundle'],
   [/^examples\/(the-lighthouse-keeper\/.+|films\.csv)$/, 'example film'],
+  [/^examples\/train\/.+\.(json|ts)$/, 'examples of training'],
+  [/^schemas\/.+\.json$/, 'schema for editors'],
   [/^docs\/.+\.md$/, 'documentation'],
 ];
 /** Over this a change has put something into the package by mistake. */

@@ -36,10 +36,8 @@ export function qualitySection({ test, future }) {
       money.r2,
     ]);
   };
-  const alone = (name) =>
-    rating.subsets
-      .find(({ kind, modalities }) => kind === 'alone' && modalities[0] === name)
-      .scores.r2.toFixed(2);
+  const alone = (...names) =>
+    rating.subsets.find(({ modalities }) => String(modalities) === String(names)).scores.r2.toFixed(2);
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
   const [low, high] = rating.intervals.r2;
   const later = of(future, 'rating');
@@ -52,7 +50,7 @@ export function qualitySection({ test, future }) {
     measured('**cinefuse, default bundle**', (head) => head),
     '',
     `- The gain over gradient boosting is real but small: R² ${fixed(rating.scores.r2)} has a 95 % range of ${low.toFixed(2)} to ${high.toFixed(2)}.`,
-    `- The facts carry the forecast: alone they reach R² ${alone('metadata')} with this bundle, the synopsis ${alone('synopsis')}, the poster ${alone('poster')}.`,
+    `- The facts carry the forecast: alone they reach R² ${alone('metadata')} with this bundle, the synopsis ${alone('synopsis', 'terms')}, the poster ${alone('poster')}.`,
     `- Box office is judged as log10 dollars on the ${boxOffice.films} films whose budget and revenue are recorded.`,
     `- Ranges made to hold 90 % of films held ${percent(rating.coverage[0])} (rating, ±${(rating.scores.meanWidth / 2).toFixed(1)} on average) and ` +
       `${percent(boxOffice.coverage[0])} (box office, a factor of ${(10 ** (boxOffice.scores.meanWidth / 2)).toFixed(0)} either way).`,

@@ -26,8 +26,16 @@ const rounded = (value) =>
     JSON.stringify(value, (_, inner) => (typeof inner === 'number' ? Number(inner.toPrecision(6)) : inner)),
   );
 
-/** What is kept of an evaluation: no single films. */
-function digest({ evaluation }) {
+/** What is kept of an evaluation: no single films; of the sets of modalities those of one input, and all but one. */
+export function digest({ evaluation, manifest }) {
+  const { modalities } = manifest;
+  const groups = [...new Set(modalities.map(({ input }) => input))].map((input) =>
+    modalities.filter((one) => one.input === input).map(({ name }) => name),
+  );
+  const names = modalities.map(({ name }) => name);
+  const apart = new Set(
+    groups.flatMap((own) => [own, names.filter((name) => !own.includes(name))]).map(String),
+  );
   const heads = evaluation.heads.map(
     ({ name, films, scores, intervals, baselines, subsets, groups, calibration }) => ({
       name,
@@ -41,7 +49,7 @@ function digest({ evaluation }) {
         gain: one.gain,
       })),
       subsets: subsets
-        .filter(({ kind }) => kind !== 'subset')
+        .filter((one) => one.kind !== 'subset' || apart.has(String(one.modalities)))
         .map((one) => ({
           kind: one.kind,
           modalities: one.modalities,
@@ -120,8 +128,9 @@ function subsetRows(result) {
     .map(({ kind, modalities }) => {
       const left = result.modalities.filter((name) => !modalities.includes(name));
       const key = modalities.join();
+      const few = modalities.length <= result.modalities.length / 2;
       return [
-        kind === 'alone' ? `${modalities[0]} alone` : `without ${left.join(', ')}`,
+        few ? `${modalities.join(' and ')} alone` : `without ${left.join(', ')}`,
         ...of(result, ({ subsets }) =>
           subsets.find((one) => one.kind === kind && one.modalities.join() === key),
         ),

@@ -47,10 +47,17 @@ export interface ExecOptions {
   signal?: AbortSignal | undefined;
 }
 
+// Neither changes while a process runs, and both cost more than a small operator.
+let bestIsa: Isa | undefined;
+let cores: number | undefined;
+
 /** The instruction set an operator call uses when none is asked for. */
 export function defaultIsa(): Isa {
   const asked = process.env.CINEFUSE_ISA;
-  if (!asked) return native().info().bestIsa;
+  if (!asked) {
+    bestIsa ??= native().info().bestIsa;
+    return bestIsa;
+  }
   if (!(ISAS as readonly string[]).includes(asked)) {
     throw new InputError('ERR_INPUT_VALUE', {
       field: 'CINEFUSE_ISA',
@@ -64,7 +71,9 @@ export function defaultIsa(): Isa {
 /** The threads an operator call uses when no number is asked for. */
 export function defaultThreads(): number {
   const asked = process.env.CINEFUSE_THREADS;
-  return asked ? checkThreads(Number(asked), 'CINEFUSE_THREADS') : availableParallelism();
+  if (asked) return checkThreads(Number(asked), 'CINEFUSE_THREADS');
+  cores ??= availableParallelism();
+  return cores;
 }
 
 export function checkThreads(threads: number, field = 'threads'): number {
@@ -106,20 +115,32 @@ function encodeExec(options: ExecOptions, sync: boolean): NativeExec {
   }
   const threads = options.threads === undefined ? defaultThreads() : checkThreads(options.threads);
   if (options.backend !== undefined && options.backend !== 'cpu') openLibrary(options.backend);
-  return Int32Array.of(backend, isa, threads, sync ? 1 : 0, device, precision);
+  const exec = new Int32Array(6);
+  exec[0] = backend;
+  exec[1] = isa;
+  exec[2] = threads;
+  exec[3] = sync ? 1 : 0;
+  exec[4] = device;
+  exec[5] = precision;
+  return exec;
 }
 
-/** What an addon failure becomes: the class that belongs to its code, with the caller's stack. */
-function typedError(error: unknown, caller: Error): unknown {
+/**
+ * What an addon failure becomes: the class that belongs to its code, with the caller's stack; one that was thrown at once
+ * has it itself.
+ */
+function typedError(error: unknown, caller?: Error): unknown {
   if (error instanceof CinefuseError || !(error instanceof Error)) return error;
   const { code, field } = error as Error & { code?: unknown; field?: string };
   if (!isErrorCode(code)) return error;
   const typed = errorFromCode(code, { message: error.message, field: field || undefined });
-  typed.stack = `${typed.name}: ${typed.message}\n${(caller.stack ?? '').split('\n').slice(1).join('\n')}`;
+  const lines = ((caller ?? error).stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+  typed.stack = `${typed.name}: ${typed.message}\n${lines.join('\n')}`;
   return typed;
 }
 
-type Invoke<T> = (addon: NativeAddon, exec: NativeExec, cancel: NativeCancel) => NativeResult<T>;
+/** @internal One call of the addon, as `execute` and `executeSync` make it. */
+export type Invoke<T> = (addon: NativeAddon, exec: NativeExec, cancel: NativeCancel) => NativeResult<T>;
 
 /** One flag and one listener a signal, however many calls it governs. */
 const flags = new WeakMap<AbortSignal, Int32Array>();
@@ -154,10 +175,9 @@ export async function execute<T>(options: ExecOptions | undefined, invoke: Invok
  * libuv's thread pool would cost more than the work.
  */
 export function executeSync<T>(options: Omit<ExecOptions, 'signal'> | undefined, invoke: Invoke<T>): T {
-  const caller = new Error();
   try {
     return invoke(native(), encodeExec(options ?? {}, true), undefined) as T;
   } catch (error) {
-    throw typedError(error, caller);
+    throw typedError(error);
   }
 }

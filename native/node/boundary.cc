@@ -44,8 +44,7 @@ const char* type_name_of(Napi::Value value) {
 
 }  // namespace
 
-Call::Call(const Napi::CallbackInfo& info)
-    : info_(info), env_(info.Env()), pins_(Napi::Array::New(env_)), outputs_(Napi::Array::New(env_)) {
+Call::Call(const Napi::CallbackInfo& info) : info_(info), env_(info.Env()) {
   const Span<const int32_t> exec = i32(0, "exec");
   CINEFUSE_REQUIRE(exec.size == 6, Code::kInputType, "exec", "Expected 6 integers for exec, received %zu",
                    exec.size);
@@ -123,7 +122,9 @@ std::vector<int64_t> Call::integers(size_t index, const char* name) const {
   return result;
 }
 
-void Call::pin(Napi::Value value) { pins_.Set(pinned_++, value); }
+void Call::pin(Napi::Value value) {
+  if (!sync_) pins_.push_back(value);
+}
 
 template <class T>
 Span<T> Call::view(Napi::Value value, napi_typedarray_type type, const char* type_name, const char* name) {
@@ -184,7 +185,7 @@ Span<T> Call::output(size_t index, napi_typedarray_type type, const char* type_n
   const Span<T> span = view<T>(value, type, type_name, name);
   CINEFUSE_REQUIRE(span.size == size, Code::kShape, name, "Expected %zu elements for %s, received %zu", size,
                    name, span.size);
-  outputs_.Set(output_count_++, value);
+  outputs_.push_back(value);
   return span;
 }
 
@@ -238,9 +239,9 @@ class Task {
   Task(Call& call, Call::Work work, Call::Finish finish)
       : env_(call.env_),
         deferred_(Napi::Promise::Deferred::New(call.env_)),
-        pins_(Napi::Persistent(call.pins_.As<Napi::Object>())),
-        outputs_(Napi::Persistent(call.outputs_.As<Napi::Object>())),
-        output_count_(call.output_count_),
+        pins_(Napi::Persistent<Napi::Object>(array_of(call.env_, call.pins_))),
+        outputs_(Napi::Persistent<Napi::Object>(array_of(call.env_, call.outputs_))),
+        output_count_(call.outputs_.size()),
         owners_(std::move(call.owners_)),
         exec_(call.exec_),
         work_(std::move(work)),
@@ -257,10 +258,10 @@ class Task {
     return promise;
   }
 
-  static Napi::Value result(Napi::Env env, const Napi::Object& outputs, uint32_t count,
-                            const Call::Finish& finish) {
-    if (finish) return finish(env);
-    return count == 1 ? outputs.Get(uint32_t{0}) : Napi::Value(outputs);
+  static Napi::Array array_of(Napi::Env env, const std::vector<napi_value>& values) {
+    const Napi::Array array = Napi::Array::New(env, values.size());
+    for (size_t i = 0; i < values.size(); ++i) array.Set(static_cast<uint32_t>(i), values[i]);
+    return array;
   }
 
  private:
@@ -299,7 +300,10 @@ class Task {
         deferred_.Reject(to_js(env, *error_).Value());
         return;
       }
-      deferred_.Resolve(result(env, outputs_.Value(), output_count_, finish_));
+      const Napi::Object outputs = outputs_.Value();
+      deferred_.Resolve(finish_              ? finish_(env)
+                        : output_count_ == 1 ? outputs.Get(uint32_t{0})
+                                             : Napi::Value(outputs));
     } catch (const Napi::Error& error) {
       deferred_.Reject(error.Value());
     } catch (...) {
@@ -311,7 +315,7 @@ class Task {
   Napi::Promise::Deferred deferred_;
   Napi::ObjectReference pins_;
   Napi::ObjectReference outputs_;
-  uint32_t output_count_;
+  size_t output_count_;
   std::vector<std::shared_ptr<void>> owners_;
   Exec exec_;
   Call::Work work_;
@@ -324,7 +328,8 @@ Napi::Value Call::run(Work work, Finish finish) {
   if (sync_) {
     exec_.check_cancelled();
     work(exec_);
-    return Task::result(env_, outputs_, output_count_, finish);
+    if (finish) return finish(env_);
+    return outputs_.size() == 1 ? Napi::Value(env_, outputs_[0]) : Task::array_of(env_, outputs_);
   }
   return (new Task(*this, std::move(work), std::move(finish)))->start();
 }

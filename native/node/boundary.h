@@ -67,7 +67,8 @@ class Call {
   Span<int32_t> out_i32(size_t index, const char* name, size_t size);
   Span<uint8_t> out_u8(size_t index, const char* name, size_t size);
 
-  // Keeps any JS value or native owner alive until the work is done.
+  // Keeps any JS value or native owner alive until the work is done. Work that runs at once needs no pins:
+  // its caller holds the arguments.
   void pin(Napi::Value value);
   void keep(std::shared_ptr<void> owner) { owners_.push_back(std::move(owner)); }
 
@@ -93,10 +94,8 @@ class Call {
   Napi::Env env_;
   Exec exec_;
   bool sync_ = false;
-  Napi::Array pins_;
-  uint32_t pinned_ = 0;
-  Napi::Array outputs_;
-  uint32_t output_count_ = 0;
+  std::vector<napi_value> pins_;
+  std::vector<napi_value> outputs_;
   std::vector<std::shared_ptr<void>> owners_;
 };
 

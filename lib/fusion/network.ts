@@ -2,7 +2,7 @@ import { BundleError, describeValue, InputError, ShapeError } from '../errors.js
 import type { NativeHandle } from '../native.js';
 import { nearestName } from '../nearest.js';
 import { ACTIVATIONS } from '../ops/activation.js';
-import { type ExecOptions, execute, executeSync } from '../ops/exec.js';
+import { type ExecOptions, execute, executeSync, type Invoke } from '../ops/exec.js';
 import { KERNEL_COMBINATIONS, kernelCode, kernelNumbers } from '../ops/kernel_matrix.js';
 import { Prepared } from '../ops/prepared.js';
 import type { KernelFusion } from './kernel-spec.js';
@@ -72,6 +72,8 @@ const KINDS: readonly FusionKind[] = [
   'cross-modal',
 ];
 const NOTHING = new Float32Array(0);
+/** Heads beside each other, modality weights, weights of all sequences one after the other. */
+type NetworkArrays = readonly [Float32Array, Float32Array, Float32Array];
 
 /**
  * A whole fusion head, run on a batch in one native call from a plan made once: scaler, pooling over time, projection,
@@ -147,6 +149,20 @@ export class FusionNetwork extends Prepared {
    * @throws CancelledError ERR_CANCELLED
    */
   async run(inputs: NetworkInputs, options: NetworkOptions = {}): Promise<NetworkOutputs> {
+    const { invoke, finish } = this.call(inputs, options);
+    return finish(await execute(options, invoke));
+  }
+
+  /** `run` on the calling thread: for a few rows of a small network, where the way to another thread costs more. */
+  runSync(inputs: NetworkInputs, options: Omit<NetworkOptions, 'signal'> = {}): NetworkOutputs {
+    const { invoke, finish } = this.call(inputs, options);
+    return finish(executeSync(options, invoke));
+  }
+
+  private call(
+    inputs: NetworkInputs,
+    { sequenceWeights = false }: NetworkOptions,
+  ): { invoke: Invoke<NetworkArrays>; finish: (arrays: NetworkArrays) => NetworkOutputs } {
     const { handle, spec } = this;
     const { batch } = inputs;
     if (!Number.isInteger(batch) || batch < 1) {
@@ -157,24 +173,26 @@ export class FusionNetwork extends Prepared {
       });
     }
     const given = arrange(spec, inputs);
-    const [packed, modalityWeights, stepWeights] = await execute(options, (addon, exec, cancel) =>
-      addon.fusionNetwork(
-        exec,
-        cancel,
-        handle,
-        batch,
-        given.present,
-        given.arrays,
-        given.steps,
-        given.lengths,
-        options.sequenceWeights ?? false,
-        undefined,
-      ),
-    );
+    const { present, arrays, steps, lengths } = given;
     return {
-      heads: splitHeads(spec, batch, packed),
-      ...(modalityWeights.length > 0 && { modalityWeights }),
-      ...(options.sequenceWeights && { sequenceWeights: splitSteps(spec, batch, given, stepWeights) }),
+      invoke: (addon, exec, cancel) =>
+        addon.fusionNetwork(
+          exec,
+          cancel,
+          handle,
+          batch,
+          present,
+          arrays,
+          steps,
+          lengths,
+          sequenceWeights,
+          undefined,
+        ),
+      finish: ([packed, modalityWeights, stepWeights]) => ({
+        heads: splitHeads(spec, batch, packed),
+        ...(modalityWeights.length > 0 && { modalityWeights }),
+        ...(sequenceWeights && { sequenceWeights: splitSteps(spec, batch, given, stepWeights) }),
+      }),
     };
   }
 }

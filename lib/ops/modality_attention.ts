@@ -1,6 +1,6 @@
 import { describeValue, InputError } from '../errors.js';
 import type { NativeHandle } from '../native.js';
-import { type ExecOptions, execute } from './exec.js';
+import { type ExecOptions, execute, executeSync } from './exec.js';
 import { Prepared, rowsOf } from './prepared.js';
 
 export type ModalityAttentionLayer = { features: number } & (
@@ -94,6 +94,18 @@ export class ModalityAttention extends Prepared {
     const batch = rowsOf(h, modalities * this.features);
     const { out } = options;
     const [c, alpha] = await execute(options, (addon, exec, cancel) =>
+      addon.modalityAttentionRun(exec, cancel, handle, batch, modalities, h, mask, out?.c, out?.alpha),
+    );
+    return { c, alpha };
+  }
+
+  /** `run` on the calling thread: for a few rows. */
+  runSync(input: ModalityAttentionInput, options: Omit<AttentionOptions, 'signal'> = {}): AttentionResult {
+    const { handle } = this;
+    const { h, modalities, mask } = input;
+    const batch = rowsOf(h, modalities * this.features);
+    const { out } = options;
+    const [c, alpha] = executeSync(options, (addon, exec, cancel) =>
       addon.modalityAttentionRun(exec, cancel, handle, batch, modalities, h, mask, out?.c, out?.alpha),
     );
     return { c, alpha };

@@ -1,6 +1,6 @@
 import type { NativeHandle } from '../native.js';
 import { type Activation, activationIndex } from './activation.js';
-import { type ExecOptions, execute } from './exec.js';
+import { type ExecOptions, execute, executeSync } from './exec.js';
 import { Prepared, rowsOf } from './prepared.js';
 
 export interface TensorFusionLayer {
@@ -82,6 +82,15 @@ export class TensorFusion extends Prepared {
     const { handle } = this;
     const rows = rowsOf(h?.[0], this.dims[0]);
     return execute(options, (addon, exec, cancel) =>
+      addon.tensorFusionRun(exec, cancel, handle, rows, h, options.present, options.out),
+    );
+  }
+
+  /** `run` on the calling thread: for a few rows of small weights. */
+  runSync(h: readonly Float32Array[], options: Omit<FusionOptions, 'signal'> = {}): Float32Array {
+    const { handle } = this;
+    const rows = rowsOf(h?.[0], this.dims[0]);
+    return executeSync(options, (addon, exec, cancel) =>
       addon.tensorFusionRun(exec, cancel, handle, rows, h, options.present, options.out),
     );
   }

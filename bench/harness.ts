@@ -26,9 +26,22 @@ export interface BenchCase {
   check?: (results: Record<string, unknown>) => void | Promise<void>;
 }
 
+/** Named figures, the unit in the name: `load ms`. */
+export type Figures = Record<string, number>;
+
+/** What no contender does in turn: memory, start-up, latency under load. */
+export interface GaugeCase {
+  name: string;
+  /** Too long for `--quick`. */
+  full?: boolean;
+  measure: (options: { quick: boolean }) => Promise<Figures>;
+}
+
 export interface BenchSuite {
   name: string;
   cases: BenchCase[] | (() => BenchCase[] | Promise<BenchCase[]>);
+  /** Measured after the cases, when these have been disposed of. */
+  gauges?: GaugeCase[];
   /** Gives back what the cases hold. */
   dispose?: () => void | Promise<void>;
 }
@@ -45,10 +58,11 @@ export interface RunOptions {
   secondsPerTurn: number;
   /** Calls before the clock starts. */
   warmUpCalls: number;
+  quick: boolean;
 }
 
-export const FULL_RUN: RunOptions = { rounds: 5, secondsPerTurn: 0.4, warmUpCalls: 3 };
-export const QUICK_RUN: RunOptions = { rounds: 3, secondsPerTurn: 0.08, warmUpCalls: 1 };
+export const FULL_RUN: RunOptions = { rounds: 5, secondsPerTurn: 0.4, warmUpCalls: 3, quick: false };
+export const QUICK_RUN: RunOptions = { rounds: 3, secondsPerTurn: 0.08, warmUpCalls: 1, quick: true };
 
 export interface Measurement {
   suite: string;
@@ -67,6 +81,12 @@ export interface Measurement {
   timesOurs: number;
   /** Median over the time that this machine's measured sgemm and copy rates allow at best. */
   timesFloor?: number;
+}
+
+export interface Gauge {
+  suite: string;
+  gauge: string;
+  figures: Figures;
 }
 
 /** Seconds of each sample of one turn. */
@@ -142,7 +162,7 @@ async function runCase(
 }
 
 /**
- * Runs all cases of a suite, in order.
+ * Runs all cases of a suite, in order, then its gauges.
  * @param report  called with the measurements of each case as it ends
  */
 export async function runSuite(
@@ -150,13 +170,18 @@ export async function runSuite(
   floors: Floors,
   options: RunOptions,
   report: (measurements: Measurement[]) => void,
+  reportGauge: (gauge: Gauge) => void = () => {},
 ): Promise<void> {
   try {
     const cases = typeof suite.cases === 'function' ? await suite.cases() : suite.cases;
-    if (cases.length === 0) throw new Error(`${suite.name} has no case`);
+    if (cases.length + (suite.gauges ?? []).length === 0) throw new Error(`${suite.name} has no case`);
     for (const benchCase of cases) report(await runCase(suite.name, benchCase, floors, options));
   } finally {
     await suite.dispose?.();
+  }
+  for (const { name, full = false, measure } of suite.gauges ?? []) {
+    if (full && options.quick) continue;
+    reportGauge({ suite: suite.name, gauge: name, figures: await measure({ quick: options.quick }) });
   }
 }
 

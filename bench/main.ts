@@ -17,6 +17,7 @@ import {
   type BenchSuite,
   FULL_RUN,
   formatSeconds,
+  type Gauge,
   type Measurement,
   QUICK_RUN,
   runSuite,
@@ -31,17 +32,26 @@ interface Order {
   quick: boolean;
 }
 
-/** In a child process: one suite, its measurements sent to the parent case by case. */
+type Report = { measurements: Measurement[] } | { gauge: Gauge };
+
+/** In a child process: one suite, its figures sent to the parent case by case. */
 async function runChild({ file, floors, quick }: Order): Promise<void> {
+  const send = (report: Report) => process.send?.(report);
   const { default: suite } = (await import(file)) as { default: BenchSuite };
-  await runSuite(suite, floors, quick ? QUICK_RUN : FULL_RUN, (measurements) => process.send?.(measurements));
+  await runSuite(
+    suite,
+    floors,
+    quick ? QUICK_RUN : FULL_RUN,
+    (measurements) => send({ measurements }),
+    (gauge) => send({ gauge }),
+  );
   process.disconnect();
 }
 
-function runInProcess(order: Order, onCase: (measurements: Measurement[]) => void): Promise<void> {
+function runInProcess(order: Order, onReport: (report: Report) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(import.meta.url), ['--child', JSON.stringify(order)]);
-    child.on('message', (measurements) => onCase(measurements as Measurement[]));
+    child.on('message', (report) => onReport(report as Report));
     child.on('error', reject);
     child.on('exit', (code, signal) => {
       if (code === 0) resolve();
@@ -105,6 +115,12 @@ function printTable(measurements: Measurement[]): void {
     );
 }
 
+function printGauge({ suite, gauge, figures }: Gauge): void {
+  console.log(`\n${suite}: ${gauge}`);
+  for (const [name, value] of Object.entries(figures))
+    console.log(`  ${name.padEnd(28)} ${Number(value.toPrecision(3))}`);
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -144,15 +160,22 @@ async function main(): Promise<void> {
   );
 
   const measurements: Measurement[] = [];
+  const gauges: Gauge[] = [];
   for (const file of files.sort()) {
-    await runInProcess({ file: join(here, file), floors, quick: values.quick }, (ofCase) => {
+    await runInProcess({ file: join(here, file), floors, quick: values.quick }, (report) => {
+      if ('gauge' in report) {
+        printGauge(report.gauge);
+        gauges.push(report.gauge);
+        return;
+      }
+      const ofCase = report.measurements;
       console.log(`\n${ofCase[0]?.suite}: ${ofCase[0]?.case}`);
       printTable(ofCase);
       measurements.push(...ofCase);
     });
   }
   mkdirSync(dirname(resolve(values.output)), { recursive: true });
-  writeFileSync(values.output, `${JSON.stringify({ ...about, measurements }, null, 2)}\n`);
+  writeFileSync(values.output, `${JSON.stringify({ ...about, measurements, gauges }, null, 2)}\n`);
   console.log(`\nwritten to ${relative(process.cwd(), values.output)}`);
 }
 

@@ -97,7 +97,9 @@ export function benchSection(result) {
     const [ours] = of;
     return `| ${suite}: ${name} | ${time(ours.median)} | ${peer} ${time(theirs.median)} | ${theirs.timesOurs.toFixed(1)} | ${ours.timesFloor?.toFixed(1) ?? ''} |`;
   });
-  const films = result.measurements.filter(({ suite }) => suite === 'predict');
+  const films = result.measurements.filter(
+    (m) => m.suite === 'predict' && m.contender === 'cinefuse' && /^example film/.test(m.case),
+  );
   const perSecond = films.map(
     (m) => `${m.itemsPerSecond.toFixed(0)} (${m.case.replace(/^.* x /, 'batch ')})`,
   );

@@ -22,6 +22,7 @@ import { TextSequenceEncoder } from './text/text-encoder.js';
 import { type LanguageScorer, ReviewScorer } from './text/review-scorer.js';
 import { TextThread } from './text/text-thread.js';
 import { TfidfEncoder } from './text/tfidf.js';
+import type { Trace } from './trace.js';
 import { TrailerEncoder } from './trailer/trailer-encoder.js';
 
 /** One input through one encoder. */
@@ -52,6 +53,7 @@ export interface FilmEncoderOptions extends MediaDecoderOptions {
   device?: Device | undefined;
   /** How operators run. */
   exec?: Omit<ExecOptions, 'signal'> | undefined;
+  trace?: Trace | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -102,11 +104,12 @@ export class FilmEncoder implements AsyncDisposable {
   /** @throws ModelError, BackendError as EncoderPool.create; BundleError ERR_BUNDLE_SHAPE */
   static async create(bundle: Bundle, options: FilmEncoderOptions): Promise<FilmEncoder> {
     const media = new MediaDecoder(options);
-    const text = new TextThread();
+    const text = new TextThread({ trace: options.trace });
     const pool = await EncoderPool.create(bundle.encoders, {
       threads: options.threads,
       workers: options.encoderWorkers,
       device: options.device ?? 'auto',
+      trace: options.trace,
       signal: options.signal,
     });
     try {

@@ -37,3 +37,4 @@ export type {
   PredictorOptions,
 } from './options.js';
 export { defaultBundlePath, Predictor } from './predict.js';
+export { Trace, type TraceDocument, type TraceEvent } from './trace.js';

@@ -9,6 +9,7 @@ import type { BundleManifest, InputName } from './fusion/manifest.js';
 import type { MediaLimits } from './media/limits.js';
 import type { Precision } from './ops/exec.js';
 import type { Place } from './ops/place.js';
+import type { Trace } from './trace.js';
 
 export interface PredictorOptions {
   /** Threads of the encoders and of the operators, each in its turn. Default: the cores this process may use. */
@@ -30,6 +31,8 @@ export interface PredictorOptions {
   bundleLimits?: Partial<BundleLimits> | undefined;
   /** Batches worked on at the same time; further calls wait their turn. Default 2. */
   concurrency?: number | undefined;
+  /** Records what ran when, from loading to the last film. */
+  trace?: Trace | undefined;
   signal?: AbortSignal | undefined;
 }
 

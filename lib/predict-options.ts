@@ -3,6 +3,7 @@ import { describeValue, InputError } from './errors.js';
 import { nearestName } from './nearest.js';
 import type { PredictManyOptions, PredictOptions, PredictorOptions } from './options.js';
 import { Stopwatch } from './stopwatch.js';
+import { Trace } from './trace.js';
 
 const namesOf = <Options extends object>(names: Record<keyof Required<Options>, true>) => Object.keys(names);
 
@@ -16,6 +17,7 @@ export const LOAD_OPTIONS = namesOf<PredictorOptions>({
   mediaLimits: true,
   bundleLimits: true,
   concurrency: true,
+  trace: true,
   signal: true,
 });
 export const PREDICT_OPTIONS = namesOf<PredictOptions>({ signal: true, onInputError: true });
@@ -65,6 +67,16 @@ export function checkCount(field: string, value: number | undefined, most: numbe
     field,
     expected: `an integer from 1 to ${most}`,
     got: describeValue(value),
+  });
+}
+
+/** @throws InputError ERR_INPUT_TYPE */
+export function checkTrace(trace: unknown): void {
+  if (trace === undefined || trace instanceof Trace) return;
+  throw new InputError('ERR_INPUT_TYPE', {
+    field: 'options.trace',
+    expected: 'a Trace',
+    got: describeValue(trace),
   });
 }
 

@@ -35,6 +35,7 @@ import {
   checkCount,
   checkInputErrors,
   checkOptions,
+  checkTrace,
   encodeOptions,
   LOAD_OPTIONS,
   PREDICT_MANY_OPTIONS,
@@ -43,6 +44,7 @@ import {
 import { type Rooms, rooms } from './rooms.js';
 import { SignalListeners } from './signal-listeners.js';
 import { Slots } from './slots.js';
+import { type Trace, traced, traceTime } from './trace.js';
 
 /** What a stream waits for: results, more films (undefined: there are none), or the source's failure. */
 type StreamTurn = { results: PredictionResult[] } | { films: Movie[] | undefined } | { sourceError: unknown };
@@ -65,6 +67,7 @@ export class Predictor implements AsyncDisposable {
   readonly #place: Place;
   readonly #exec: ExecOptions;
   readonly #slots: Slots;
+  readonly #trace: Trace | undefined;
   readonly #signals = new SignalListeners();
   /** Fires when the predictor is disposed of. */
   readonly #closing = new AbortController();
@@ -87,6 +90,7 @@ export class Predictor implements AsyncDisposable {
     this.#place = place;
     this.#exec = execOf(place, options);
     this.#slots = new Slots(options.concurrency ?? 2);
+    this.#trace = options.trace;
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -105,30 +109,36 @@ export class Predictor implements AsyncDisposable {
     options: PredictorOptions = {},
   ): Promise<Predictor> {
     checkOptions(options, LOAD_OPTIONS);
-    const { signal, threads, concurrency } = options;
+    const { signal, threads, concurrency, trace } = options;
+    checkTrace(trace);
     throwIfCancelled(signal);
     if (threads !== undefined) checkThreads(threads);
     checkCount('concurrency', concurrency, 64);
     const { device = 'auto', encodersDevice = device } = options;
     const place = await findPlace(parseDevice(device), options.precision);
     parseDevice(encodersDevice, 'encodersDevice');
-    const all = await rooms();
-    const bundle = await all.loadBundle(source ?? defaultBundlePath(), {
-      limits: options.bundleLimits ?? {},
-      signal,
-    });
+    const all = await traced(trace, 'load', 'modules', rooms);
+    const limits = options.bundleLimits ?? {};
+    const bundle = await traced(trace, 'load', 'bundle', () =>
+      all.loadBundle(source ?? defaultBundlePath(), { limits, signal }),
+    );
     let encoder: FilmEncoder | undefined;
     try {
-      encoder = await all.FilmEncoder.create(bundle, {
-        threads,
-        exec: execOf(place, options),
-        encoderWorkers: options.encoderWorkers,
-        device: encodersDevice,
-        ...(options.isolation !== undefined && { isolation: options.isolation }),
-        ...(options.mediaLimits !== undefined && { limits: options.mediaLimits }),
-        signal,
-      });
-      const network = all.FusionNetwork.create(bundle.manifest.network, bundle.networkWeights());
+      encoder = await traced(trace, 'load', 'encoders', () =>
+        all.FilmEncoder.create(bundle, {
+          threads,
+          exec: execOf(place, options),
+          encoderWorkers: options.encoderWorkers,
+          device: encodersDevice,
+          ...(options.isolation !== undefined && { isolation: options.isolation }),
+          ...(options.mediaLimits !== undefined && { limits: options.mediaLimits }),
+          trace,
+          signal,
+        }),
+      );
+      const network = await traced(trace, 'load', 'network', async () =>
+        all.FusionNetwork.create(bundle.manifest.network, bundle.networkWeights()),
+      );
       return new Predictor(all, bundle, encoder, network, place, options);
     } catch (error) {
       await encoder?.dispose();
@@ -398,11 +408,10 @@ export class Predictor implements AsyncDisposable {
         });
     });
     const fuseStart = performance.now();
-    const fused = await fuseFilms(
-      this.#network,
-      manifest,
-      ready.map((film) => film.encoded),
-      { ...this.#exec, signal: options.signal },
+    const embedded = ready.map((film) => film.encoded);
+    const exec = { ...this.#exec, signal: options.signal };
+    const fused = await traced(this.#trace, 'operators', `fuse ${embedded.length}`, () =>
+      fuseFilms(this.#network, manifest, embedded, exec),
     );
     const end = performance.now();
     const timings = {

@@ -10,6 +10,7 @@ import type { AudioEncoderSpec } from '../encoders/spec.js';
 import { CinefuseError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import type { DecodedAudio } from '../media/types.js';
 import type { ExecOptions } from '../ops/exec.js';
+import { traced } from '../trace.js';
 import { type Features, FrontEnd } from './front-end.js';
 
 interface Window extends Unit {
@@ -76,7 +77,11 @@ export class AudioEncoder implements ModalityEncoder<DecodedAudio> {
       const field = options.fields?.[i] ?? `clips[${i}]`;
       try {
         this.#check(clip, field);
-        prepared.push(await this.#frontEnd.features(clip.samples, field, options.signal));
+        prepared.push(
+          await traced(this.#pool.trace, 'operators', 'mel', () =>
+            this.#frontEnd.features(clip.samples, field, options.signal),
+          ),
+        );
       } catch (error) {
         if (!isOfTheSamples(error)) throw error;
         prepared.push(error);

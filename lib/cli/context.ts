@@ -3,6 +3,7 @@ import { type Device, parseDevice } from '../device.js';
 import { CinefuseError } from '../errors.js';
 import type { Precision } from '../ops/exec.js';
 import type { Predictor } from '../predict.js';
+import type { Trace } from '../trace.js';
 import { UsageError } from './exit.js';
 
 /** What every command is given beside its own options. */
@@ -65,7 +66,11 @@ export const predictorOptions = () => [
 ];
 
 /** Loaded only here, so that `cinefuse --help` starts at once. */
-export async function loadPredictor(flags: PredictorFlags, { signal }: Context): Promise<Predictor> {
+export async function loadPredictor(
+  flags: PredictorFlags,
+  { signal }: Context,
+  trace?: Trace,
+): Promise<Predictor> {
   const { Predictor } = await import('../predict.js');
   return Predictor.load(flags.bundle, {
     ...(flags.threads !== undefined && { threads: flags.threads }),
@@ -73,6 +78,7 @@ export async function loadPredictor(flags: PredictorFlags, { signal }: Context):
     encodersDevice: flags.encodersDevice,
     precision: flags.precision,
     ...(flags.isolation !== undefined && { isolation: flags.isolation }),
+    trace,
     signal,
   });
 }

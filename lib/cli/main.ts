@@ -41,6 +41,7 @@ function program(context: Context, finish: (code: number) => void): Command {
     .option('--json', 'one JSON document; JSON lines for several films')
     .option('--csv', 'CSV with a header line')
     .option('-o, --output <file>', 'write the results to a file, whole or not at all')
+    .option('--trace <file>', 'record what ran when, for chrome://tracing or ui.perfetto.dev')
     .addHelpText('after', INPUTS + EXIT_CODES)
     .action(async (films: string[], flags) => {
       const { predictCommand } = await import('./predict.js');

@@ -1,5 +1,6 @@
 import type { Movie } from '../movie.js';
 import type { Predictor } from '../predict.js';
+import { Trace } from '../trace.js';
 import { type Context, loadPredictor, type PredictorFlags } from './context.js';
 import { EXIT } from './exit.js';
 import { Failures } from './failures.js';
@@ -11,6 +12,7 @@ import { columnsOf, styleFor } from './terminal.js';
 export interface RunFlags extends PredictorFlags {
   output?: string;
   skipBadInputs?: boolean;
+  trace?: string;
 }
 
 /** How results are written: one of these for each format. */
@@ -91,8 +93,11 @@ export async function runFilms<Result>(
     }
   }
 
+  const trace = flags.trace === undefined ? undefined : new Trace();
+  let traceOutput: Output | undefined;
   try {
-    const predictor = await loadPredictor(flags, context);
+    traceOutput = flags.trace === undefined ? undefined : await openOutput(flags.trace);
+    const predictor = await loadPredictor(flags, context, trace);
     await using _ = predictor;
     await write(writer.start());
     for await (const outcome of command.work(predictor, movies())) {
@@ -109,9 +114,12 @@ export async function runFilms<Result>(
     await writeUnreadable();
     progress.stop();
     await output.finish();
+    await traceOutput?.write(`${JSON.stringify(trace)}\n`);
+    await traceOutput?.finish();
   } catch (error) {
     progress.stop();
     await output.abandon();
+    await traceOutput?.abandon();
     throw error;
   }
 

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Device } from '../device.js';
 import { describeValue, InputError } from '../errors.js';
+import type { Trace } from '../trace.js';
 
 export interface PoolOptions {
   /** Threads that own sessions, each with its own copy of the weights. Default 1. */
@@ -13,6 +14,8 @@ export interface PoolOptions {
   maxQueued?: number | undefined;
   /** V8 heap of one worker; weights and tensors live outside it. Default: V8's own. */
   maxHeapMb?: number | undefined;
+  /** Records the runs. */
+  trace?: Trace | undefined;
   signal?: AbortSignal | undefined;
 }
 

@@ -6,11 +6,12 @@ import { resolveInside } from './files.js';
 import { checkGraph } from './graph.js';
 import { declineTelemetry } from './runtime.js';
 import { SignalListeners } from '../signal-listeners.js';
+import type { Trace } from '../trace.js';
 import { chooseThreads, type PoolOptions } from './pool-options.js';
 import type { EncoderSpec } from './spec.js';
 import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
-import type { LoadRequest, LoadResult, RunRequest } from './worker.js';
-import { WorkerChannel } from './worker-channel.js';
+import type { LoadRequest, LoadResult, ReleaseRequest, RunRequest } from './worker.js';
+import { type RequestLabel, WorkerChannel } from './worker-channel.js';
 
 export type { PoolOptions } from './pool-options.js';
 
@@ -72,11 +73,13 @@ class Lane {
   #loaded = new Set<string>();
   #generation = 0;
 
-  constructor(name: string, maxHeapMb: number | undefined) {
+  constructor(name: string, { maxHeapMb, trace }: PoolOptions) {
     this.channel = new WorkerChannel(new URL('./worker.js', import.meta.url), {
       name,
       crashCode: 'ERR_MODEL_RUN',
       maxHeapMb,
+      trace,
+      labelOf: (message) => labelOf(message as LoadRequest | RunRequest | ReleaseRequest),
     });
   }
 
@@ -108,6 +111,8 @@ class Lane {
  * several encoders take turns, and several workers run at once.
  */
 export class EncoderPool {
+  /** Of what is done for the pool's graphs: encoders record their part of it here. */
+  readonly trace: Trace | undefined;
   readonly #models = new Map<string, LoadedModel>();
   readonly #lanes: Lane[];
   readonly #queues = new Map<string, Job[]>();
@@ -122,7 +127,8 @@ export class EncoderPool {
     this.#threads = threads;
     this.#device = options.device ?? 'cpu';
     this.#maxQueued = options.maxQueued ?? 256;
-    this.#lanes = Array.from({ length: workers }, () => new Lane('encoder thread', options.maxHeapMb));
+    this.#lanes = Array.from({ length: workers }, () => new Lane('encoder thread', options));
+    this.trace = options.trace;
   }
 
   /**
@@ -380,6 +386,13 @@ export class EncoderPool {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+}
+
+function labelOf(request: LoadRequest | RunRequest | ReleaseRequest): RequestLabel {
+  if (request.kind === 'release') return { name: 'release' };
+  if (request.kind === 'load') return { name: `load ${request.encoder}` };
+  const dims = Object.values(request.feeds)[0]?.dims ?? [];
+  return { name: request.encoder, details: { dims } };
 }
 
 function checkNames(

@@ -8,9 +8,14 @@ import {
   isErrorCode,
 } from '../errors.js';
 import { SignalListeners } from '../signal-listeners.js';
+import type { Trace } from '../trace.js';
 
 /** What a worker answers. Errors cross as data and become errors of their class again. */
-export type WorkerReply = { id: number } & ({ value: unknown } | { error: WireError });
+export type WorkerReply = {
+  id: number;
+  /** When the work began and ended, by traceTime; for a trace. */
+  ran?: readonly [start: number, end: number];
+} & ({ value: unknown } | { error: WireError });
 
 export interface WireError {
   code: ErrorCode;
@@ -53,6 +58,14 @@ export interface ChannelOptions {
   crashCode: ErrorCode;
   workerData?: object;
   maxHeapMb?: number | undefined;
+  trace?: Trace | undefined;
+  /** What a message is called in the trace. */
+  labelOf?: (message: object) => RequestLabel;
+}
+
+export interface RequestLabel {
+  name: string;
+  details?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -94,6 +107,7 @@ export async function insideNativeCode<T>(flag: Int32Array, work: () => Promise<
 }
 
 interface Pending {
+  label: RequestLabel | undefined;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
   stopListening: () => void;
@@ -144,12 +158,14 @@ export class WorkerChannel {
     if (signal?.aborted) return Promise.reject(new CancelledError({ cause: signal.reason }));
     const worker = this.#thread();
     const id = this.#nextId++;
+    const { trace, labelOf } = this.#options;
+    const label = trace && labelOf?.(message); // before its buffers move
     return new Promise((resolve, reject) => {
       const cancel = () => {
         this.#settle(id)?.reject(new CancelledError({ cause: signal?.reason }));
       };
       const stopListening = this.#signals.add(signal, cancel);
-      this.#pending.set(id, { resolve, reject, stopListening });
+      this.#pending.set(id, { label, resolve, reject, stopListening });
       worker.ref();
       try {
         worker.postMessage({ id, ...message }, transfer);
@@ -192,6 +208,7 @@ export class WorkerChannel {
     worker.unref();
     worker.on('message', (reply: WorkerReply) => {
       const pending = this.#settle(reply.id);
+      this.#record(reply, pending?.label);
       if ('error' in reply) pending?.reject(fromWireError(reply.error));
       else pending?.resolve(reply.value);
     });
@@ -207,6 +224,10 @@ export class WorkerChannel {
       ended(`it ended with exit code ${code}`);
     });
     return worker;
+  }
+
+  #record({ ran }: WorkerReply, label: RequestLabel | undefined): void {
+    if (ran && label) this.#options.trace?.add(this.#options.name, label.name, ...ran, label.details);
   }
 
   #settle(id: number): Pending | undefined {

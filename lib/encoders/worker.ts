@@ -9,6 +9,7 @@ import { BackendError, CinefuseError, ModelError } from '../errors.js';
 import { type ExpectedFile, readVerified } from './files.js';
 import { cudaObstacle, loadRuntime, runtimeVersion } from './runtime.js';
 import type { GraphInfo, GraphValue, Tensor } from './tensor.js';
+import { traceTime } from '../trace.js';
 import { insideNativeCode, toWireError, type WireError, type WorkerReply } from './worker-channel.js';
 
 export interface LoadRequest {
@@ -142,6 +143,7 @@ async function releaseAll(): Promise<void> {
 async function answer(request: Request): Promise<void> {
   let reply: WorkerReply;
   let transfer: ArrayBuffer[] = [];
+  const start = traceTime();
   try {
     if (request.kind === 'run') {
       const result = await insideNativeCode(nativeFlag, () => run(request));
@@ -155,6 +157,7 @@ async function answer(request: Request): Promise<void> {
   } catch (error) {
     reply = { id: request.id, error: wireError(error, request) };
   }
+  reply.ran = [start, traceTime()];
   parentPort!.postMessage(reply, transfer);
 }
 

@@ -9,6 +9,7 @@ import { Slots } from '../slots.js';
 import { sniffImage } from './sniff.js';
 import { classify, discard, type MediaInput, readBytes, readHead, stageFile } from './source.js';
 import { ThreadLane } from './thread-lane.js';
+import { type Trace, traced } from '../trace.js';
 import type { DecodedAudio, DecodedVideo, FrameSampling, MediaInfo, RgbImage } from './types.js';
 
 export interface MediaDecoderOptions {
@@ -22,6 +23,8 @@ export interface MediaDecoderOptions {
   limits?: Partial<MediaLimits>;
   /** Calls that run at a time, 1..64; the others wait. Default: 2, or 1 on a single core. */
   workers?: number;
+  /** Records the decoding. */
+  trace?: Trace | undefined;
 }
 
 interface CallOptions {
@@ -50,6 +53,7 @@ export class MediaDecoder implements AsyncDisposable {
   readonly limits: Readonly<MediaLimits>;
   readonly #slots: Slots;
   readonly #threads: number;
+  readonly #trace: Trace | undefined;
   readonly #idle: Lane[] = [];
   readonly #running = new Set<{ stop(error: Error): void; settled: Promise<unknown> }>();
   #disposed: Promise<void> | undefined;
@@ -67,6 +71,7 @@ export class MediaDecoder implements AsyncDisposable {
     }
     requireInteger('workers', workers, 64);
     this.isolation = isolation;
+    this.#trace = options.trace;
     this.limits = Object.freeze(resolveLimits(limits));
     this.#slots = new Slots(workers);
     this.#threads = Math.max(1, Math.min(4, Math.floor(cores / workers)));
@@ -153,7 +158,9 @@ export class MediaDecoder implements AsyncDisposable {
       throw error;
     }
     const subject: Subject = { field, file: source.kind === 'path' ? source.path : undefined };
-    return this.#supervise(kind, subject, source, signal, parameters);
+    return traced(this.#trace, 'decode', `${kind} ${field}`, () =>
+      this.#supervise(kind, subject, source, signal, parameters),
+    );
   }
 
   /** Runs a call that has its slot, until it is done or given up. */

@@ -5,6 +5,7 @@ import { InputError, ShapeError } from '../errors.js';
 import type { RgbImage, VideoFrame } from '../media/types.js';
 import type { ExecOptions } from '../ops/exec.js';
 import { frameSize, frames } from '../ops/frames.js';
+import { traced } from '../trace.js';
 
 /** A picture of a file or of a video. */
 export type Picture = RgbImage | VideoFrame;
@@ -79,10 +80,8 @@ export class ImageRunner {
     const spec = this.#spec;
     const { resize, crop, filter, rounding, mean, std } = spec.transform;
     const options = { ...this.#exec, signal };
-    const data = await frames(
-      pictures,
-      { resize, ...(crop !== undefined && { crop }), filter, rounding, mean, std },
-      options,
+    const data = await traced(this.#pool.trace, 'operators', `frames of ${pictures.length}`, () =>
+      frames(pictures, { resize, ...(crop !== undefined && { crop }), filter, rounding, mean, std }, options),
     );
     const { height, width } = frameSize(pictures[0]!, crop === undefined ? { resize } : { resize, crop });
     const rows = clip === undefined ? pictures.length : pictures.length / clip;

@@ -5,6 +5,7 @@ import { type ExpectedFile, readVerified } from '../encoders/files.js';
 import type { TextEncoderSpec } from '../encoders/spec.js';
 import { toWireError, type WorkerReply } from '../encoders/worker-channel.js';
 import { ModelError } from '../errors.js';
+import { traceTime } from '../trace.js';
 import { packChunks, type TextSpan } from './chunks.js';
 import { detectLanguage, type LanguageGuess } from './language.js';
 import { dialogueOf } from './subtitles.js';
@@ -149,11 +150,13 @@ async function work(request: Request): Promise<unknown> {
 
 async function answer(request: Request): Promise<void> {
   let reply: WorkerReply;
+  const start = traceTime();
   try {
     reply = { id: request.id, value: await work(request) };
   } catch (error) {
     reply = { id: request.id, error: toWireError(error, 'ERR_INTERNAL') };
   }
+  reply.ran = [start, traceTime()];
   parentPort!.postMessage(reply);
 }
 

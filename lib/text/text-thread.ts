@@ -1,4 +1,5 @@
 import { WorkerChannel } from '../encoders/worker-channel.js';
+import type { Trace } from '../trace.js';
 import { type LanguageGuess, languageSample } from './language.js';
 import type {
   DetectRequest,
@@ -12,10 +13,16 @@ export type { PreparedText, TokenizerFiles } from './text-thread-main.js';
 
 /** A worker thread that tokenizes and detects languages for any number of text encoders. Starts with its first task. */
 export class TextThread {
-  readonly #channel = new WorkerChannel(new URL('./text-thread-main.js', import.meta.url), {
-    name: 'text thread',
-    crashCode: 'ERR_INTERNAL',
-  });
+  readonly #channel: WorkerChannel;
+
+  constructor({ trace }: { trace?: Trace | undefined } = {}) {
+    this.#channel = new WorkerChannel(new URL('./text-thread-main.js', import.meta.url), {
+      name: 'text thread',
+      crashCode: 'ERR_INTERNAL',
+      trace,
+      labelOf: (message) => ({ name: (message as { kind: string }).kind }),
+    });
+  }
 
   /**
    * detectLanguage off the main thread.

@@ -45,7 +45,7 @@ for (const { label, exec } of ways()) {
   test(`sizes around tiles, panels and blocks against float64 ${label}`, async (t) => {
     const rows = [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 37];
     const outs = [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 100];
-    const ins = [1, 2, 3, 5, 31, 64, 127, 383, 384, 385, 770];
+    const ins = [1, 2, 3, 5, 31, 64, 127, 383, 384, 385, 770, 1024];
     const next = random(5);
     const pick = (list: number[]) => list[Math.floor(next() * list.length)]!;
     const sizes = [
@@ -66,6 +66,7 @@ for (const { label, exec } of ways()) {
       [385, 33],
       [100, 7],
       [800, 130],
+      [1024, 40],
     ] as const) {
       using layer = await Linear.create({ ...randomLayer(k, n, k), activation: 'tanh' }, exec);
       const x = randomF32(29 * k, n);

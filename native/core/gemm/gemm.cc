@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "../pool.h"
+#include "lines_simd.h"
 
 namespace cinefuse {
 
@@ -110,7 +111,16 @@ class MatrixSource final : public RowSource {
     }
   }
 
+  const float* lines(int64_t row, int64_t k0, int64_t* stride) const override {
+    // Rows a multiple of the page apart would fall on the same few places of the cache, all twelve of a tile.
+    if (a_.present || a_.stride % kPage == 0) return nullptr;
+    *stride = a_.stride;
+    return a_.data + row * a_.stride + k0;
+  }
+
  private:
+  static constexpr int64_t kPage = 4096 / sizeof(float);
+
   bool present(int64_t row) const { return !a_.present || a_.present[row * a_.present_stride] != 0; }
   const MatrixRows& a_;
 };
@@ -154,6 +164,7 @@ struct Product {
   const PackedMatrix& w;
   const Epilogue& epilogue;
   const GemmSimd& simd;
+  const LinesSimd& in_lines;
 
   // Adds one k block of one row block to the columns of panels [p0, p1). `c` and `start` are those of column
   // 0.
@@ -163,17 +174,28 @@ struct Product {
     const int kc = w.block_length(k_block);
     const int64_t k0 = int64_t{k_block} * kBlock;
     const int rows = blocks.length(row_block);
+    int64_t stride = 0;
+    const float* const lines = blocks.thin ? nullptr : a.lines(blocks.first(row_block), k0, &stride);
     const float* row[kThinRows];
-    if (blocks.thin) {
+    if (lines) {
+      // Read as they are; a.tile has nothing to do.
+    } else if (blocks.thin) {
       a.thin(simd, blocks, k0, kc, scratch, row);
     } else {
       a.tile(simd, blocks, row_block, k0, kc, simd.tile_rows, scratch);
     }
+    const int next = row_block + 1 < blocks.count ? blocks.length(row_block + 1) : 0;
     for (int p = p0; p < p1; ++p) {
       const int64_t n = int64_t{p} * kPanel;
       const int cols = static_cast<int>(std::min<int64_t>(kPanel, columns - n));
       const float* from = k_block > 0 ? nullptr : start ? start + n : kZeros;
-      if (blocks.thin) {
+      if (lines) {
+        // The next rows are asked for meanwhile, some at each panel: from main memory they would be waited
+        // for.
+        const int ahead = next * (p - p0) / (p1 - p0), ahead_end = next * (p - p0 + 1) / (p1 - p0);
+        in_lines.tile(rows, cols, kc, lines, stride, w.panel(k_block, p), from, c + n, ldc,
+                      lines + (blocks.step + ahead) * stride, ahead_end - ahead);
+      } else if (blocks.thin) {
         simd.thin(rows, cols, kc, row, w.panel(k_block, p), from, c + n, ldc);
       } else {
         simd.tile(rows, cols, kc, scratch, w.panel(k_block, p), from, c + n, ldc);
@@ -243,7 +265,8 @@ struct Product {
 void gemm(const Exec& exec, int64_t rows, const RowSource& a, const PackedMatrix& w, const Epilogue& epilogue,
           float* c, int64_t ldc) {
   if (rows <= 0) return;
-  const Product product{exec, row_blocks(rows, exec.isa), a, w, epilogue, gemm_simd(exec.isa)};
+  const Product product{
+      exec, row_blocks(rows, exec.isa), a, w, epilogue, gemm_simd(exec.isa), lines_simd(exec.isa)};
   const Plan plan = make_plan(exec, product.blocks, w);
   if (plan.split_k) {
     product.split_k(c, ldc);

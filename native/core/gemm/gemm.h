@@ -99,6 +99,9 @@ class RowSource {
   // floats).
   virtual void thin(const GemmSimd& simd, const RowBlocks& blocks, int64_t k0, int kc, float* scratch,
                     const float** row) const = 0;
+  // Where k0 of a row lies in memory, if the rows lie there `stride` apart and may be read in place of a
+  // tile; else null.
+  virtual const float* lines(int64_t /*row*/, int64_t /*k0*/, int64_t* /*stride*/) const { return nullptr; }
 };
 constexpr int kTileSlack = 16;
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <new>
 
+#include "../core/pages.h"
+
 namespace cinefuse {
 
 Napi::Error to_js(Napi::Env env, const Error& error) {
@@ -181,6 +183,7 @@ Span<T> Call::output(size_t index, napi_typedarray_type type, const char* type_n
       throw Error(Code::kMemory, name, format("Could not allocate %zu bytes for %s", size * sizeof(T), name));
     }
     value = Napi::Value(env_, array);
+    fresh_.push_back({static_cast<uint8_t*>(buffer.Data()), size * sizeof(T)});
   }
   const Span<T> span = view<T>(value, type, type_name, name);
   CINEFUSE_REQUIRE(span.size == size, Code::kShape, name, "Expected %zu elements for %s, received %zu", size,
@@ -242,6 +245,7 @@ class Task {
         pins_(Napi::Persistent<Napi::Object>(array_of(call.env_, call.pins_))),
         outputs_(Napi::Persistent<Napi::Object>(array_of(call.env_, call.outputs_))),
         output_count_(call.outputs_.size()),
+        fresh_(std::move(call.fresh_)),
         owners_(std::move(call.owners_)),
         exec_(call.exec_),
         work_(std::move(work)),
@@ -273,6 +277,7 @@ class Task {
     Task* task = static_cast<Task*>(data);
     try {
       task->exec_.check_cancelled();
+      for (const auto& fresh : task->fresh_) fetch_pages(fresh.data, fresh.size, task->exec_);
       task->work_(task->exec_);
     } catch (...) {
       task->error_ = std::make_unique<Error>(current_error());
@@ -316,6 +321,7 @@ class Task {
   Napi::ObjectReference pins_;
   Napi::ObjectReference outputs_;
   size_t output_count_;
+  std::vector<Span<uint8_t>> fresh_;
   std::vector<std::shared_ptr<void>> owners_;
   Exec exec_;
   Call::Work work_;
@@ -327,6 +333,7 @@ class Task {
 Napi::Value Call::run(Work work, Finish finish) {
   if (sync_) {
     exec_.check_cancelled();
+    for (const auto& fresh : fresh_) fetch_pages(fresh.data, fresh.size, exec_);
     work(exec_);
     if (finish) return finish(env_);
     return outputs_.size() == 1 ? Napi::Value(env_, outputs_[0]) : Task::array_of(env_, outputs_);

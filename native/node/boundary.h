@@ -96,6 +96,7 @@ class Call {
   bool sync_ = false;
   std::vector<napi_value> pins_;
   std::vector<napi_value> outputs_;
+  std::vector<Span<uint8_t>> fresh_;  // outputs that were made by this call
   std::vector<std::shared_ptr<void>> owners_;
 };
 

@@ -13,9 +13,9 @@ import { node, tensor } from '../test/onnx.js';
 import { type BenchCase, defineSuite } from './harness.js';
 import { type Graph, type OnnxPeer, onnxPeer, sameWithin } from './ops/onnx-peer.js';
 
-const STEPS = 16;
+export const STEPS = 16;
 const D = 128;
-const SPEC: FusionNetworkSpec = {
+export const SPEC: FusionNetworkSpec = {
   modalities: [
     { name: 'synopsis', dim: 512, projection: { out: D, activation: 'relu', layerNorm: false } },
     { name: 'poster', dim: 1280, projection: { out: D, activation: 'relu', layerNorm: false } },
@@ -39,7 +39,7 @@ const SPEC: FusionNetworkSpec = {
 const networks: FusionNetwork[] = [];
 const peers: OnnxPeer[] = [];
 
-function weights(): Map<string, NetworkWeight> {
+export function weights(): Map<string, NetworkWeight> {
   return new Map(
     [...weightShapes(SPEC)].map(([name, shape], i) => {
       const size = shape.reduce((a, b) => a * b, 1);
@@ -50,7 +50,7 @@ function weights(): Map<string, NetworkWeight> {
 }
 
 /** The network as nodes; `y` is (batch, 3), the heads beside each other. */
-function graph(batch: number, all: Map<string, NetworkWeight>): Graph {
+export function graph(batch: number, all: Map<string, NetworkWeight>): Graph {
   const initializers: Buffer[] = [];
   const nodes: Buffer[] = [];
   const at = (name: string) => all.get(name) as NetworkWeight;

@@ -9,7 +9,15 @@
 import Benchmark from 'benchmark';
 import type { Floors } from './floors.js';
 
-export type Contender = () => unknown;
+/** One that runs elsewhere (in a Python process) and reads the clock there, so that the way to it is not counted. */
+export interface RemoteContender {
+  /** One call, with its result. */
+  call(): Promise<unknown>;
+  /** Calls again and again for about this long. @returns the seconds of one call, sample by sample */
+  turn(seconds: number): Promise<number[]>;
+}
+
+export type Contender = (() => unknown) | RemoteContender;
 
 export interface BenchCase {
   /** Says the size: `tensor_fusion 32x32x32 -> 128, batch 32`. */
@@ -22,6 +30,8 @@ export interface BenchCase {
   items?: number;
   /** The first is ours; the ratio column compares the others with it. */
   contenders: Record<string, Contender>;
+  /** Contenders that do not do quite the same work, each with what differs: shown, never counted as the best. */
+  differs?: Record<string, string>;
   /** Called once with what each contender returned, before the timing. Throws when they do not agree. */
   check?: (results: Record<string, unknown>) => void | Promise<void>;
 }
@@ -74,6 +84,8 @@ export interface Measurement {
   /** Half the distance between the quartiles over the median: 0.03 is ±3 %. */
   spread: number;
   samples: number;
+  /** What this contender does otherwise than ours. */
+  differs?: string;
   gflops?: number;
   gbPerSecond?: number;
   itemsPerSecond?: number;
@@ -91,6 +103,7 @@ export interface Gauge {
 
 /** Seconds of each sample of one turn. */
 function takeTurn(contender: Contender, seconds: number): Promise<number[]> {
+  if (typeof contender !== 'function') return contender.turn(seconds);
   return new Promise((resolve, reject) => {
     const benchmark = new Benchmark({
       defer: true,
@@ -119,21 +132,22 @@ function quantile(sorted: readonly number[], q: number): number {
 
 async function runCase(
   suite: string,
-  { name, flops, bytes, items, contenders, check }: BenchCase,
+  { name, flops, bytes, items, contenders, differs, check }: BenchCase,
   floors: Floors,
   options: RunOptions,
 ): Promise<Measurement[]> {
   const entries = Object.entries(contenders);
   if (entries.length === 0) throw new Error(`${suite}: the case ${name} has no contender`);
+  const call = (of: Contender) => (typeof of === 'function' ? of() : of.call());
   const results: Record<string, unknown> = {};
-  for (const [contender, call] of entries) results[contender] = await call();
+  for (const [contender, of] of entries) results[contender] = await call(of);
   await check?.(results);
-  for (const [, call] of entries) for (let i = 1; i < options.warmUpCalls; i++) await call();
+  for (const [, of] of entries) for (let i = 1; i < options.warmUpCalls; i++) await call(of);
 
   const samples = entries.map((): number[] => []);
   for (let round = 0; round < options.rounds; round++)
-    for (const [i, [, call]] of entries.entries())
-      samples[i]?.push(...(await takeTurn(call, options.secondsPerTurn)));
+    for (const [i, [, of]] of entries.entries())
+      samples[i]?.push(...(await takeTurn(of, options.secondsPerTurn)));
 
   const floor = Math.max(
     (flops ?? 0) / (floors.sgemmGflops * 1e9),
@@ -152,6 +166,7 @@ async function runCase(
       min: times[0] as number,
       spread: (quantile(times, 0.75) - quantile(times, 0.25)) / 2 / median,
       samples: times.length,
+      ...(differs?.[contender] && { differs: differs[contender] }),
       ...(flops !== undefined && { gflops: flops / median / 1e9 }),
       ...(bytes !== undefined && { gbPerSecond: bytes / median / 1e9 }),
       ...(items !== undefined && { itemsPerSecond: items / median }),

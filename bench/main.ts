@@ -4,24 +4,15 @@
  * Runs the suites of bench/, each in a process of its own, prints a table per suite and writes all figures with the
  * machine they were taken on to bench/results/latest.json.
  */
-import { execFileSync, fork } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
+import { fork } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { native } from '../lib/native.js';
-import { defaultIsa } from '../lib/ops/index.js';
 import { type Floors, measureFloors } from './floors.js';
-import {
-  type BenchSuite,
-  FULL_RUN,
-  formatSeconds,
-  type Gauge,
-  type Measurement,
-  QUICK_RUN,
-  runSuite,
-} from './harness.js';
+import { type BenchSuite, FULL_RUN, type Gauge, type Measurement, QUICK_RUN, runSuite } from './harness.js';
+import { machine, printTable } from './report.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '..', '..');
@@ -58,61 +49,6 @@ function runInProcess(order: Order, onReport: (report: Report) => void): Promise
       else reject(new Error(`${relative(here, order.file)} ended with ${signal ?? `code ${code}`}`));
     });
   });
-}
-
-function git(...args: string[]): string {
-  try {
-    return execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
-  } catch {
-    return 'unknown';
-  }
-}
-
-function machine(threads: number, floors: Floors) {
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  const changed = git('status', '--porcelain', '--untracked-files=no');
-  return {
-    date: new Date().toISOString(),
-    command: `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim(),
-    version,
-    commit: git('rev-parse', 'HEAD') + (changed && changed !== 'unknown' ? ' with changes' : ''),
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: availableParallelism(),
-    platform: `${process.platform}-${process.arch}`,
-    node: process.version,
-    isa: defaultIsa(),
-    isas: native().info().isas,
-    compiler: native().info().compiler,
-    threads,
-    floors,
-  };
-}
-
-function printTable(measurements: Measurement[]): void {
-  const optional = (value: number | undefined, digits: number) =>
-    value === undefined ? '' : value.toFixed(digits);
-  const rows = measurements.map((m) => [
-    m.contender,
-    formatSeconds(m.median),
-    formatSeconds(m.min),
-    `±${(m.spread * 100).toFixed(0)} %`,
-    String(m.samples),
-    optional(m.gflops, 1),
-    optional(m.gbPerSecond, 2),
-    optional(m.itemsPerSecond, 1),
-    m.timesOurs.toFixed(2),
-    optional(m.timesFloor, 2),
-  ]);
-  const head = ['', 'median', 'min', 'spread', 'samples', 'GFLOP/s', 'GB/s', 'items/s', 'x ours', 'x floor'];
-  const kept = head.map((_, i) => i < 5 || rows.some((row) => row[i] !== ''));
-  const table = [head, ...rows].map((row) => row.filter((_, i) => kept[i]));
-  const widths = (table[0] as string[]).map((_, i) =>
-    Math.max(...table.map((row) => (row[i] as string).length)),
-  );
-  for (const row of table)
-    console.log(
-      `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0] as number) : cell.padStart(widths[i] as number))).join('  ')}`,
-    );
 }
 
 function printGauge({ suite, gauge, figures }: Gauge): void {
@@ -152,7 +88,7 @@ async function main(): Promise<void> {
     throw new Error(`--threads wants a whole number from 1, not ${values.threads}`);
   process.env.CINEFUSE_THREADS = String(threads);
   const floors = await measureFloors(threads);
-  const about = machine(threads, floors);
+  const about = { ...machine('npm run bench'), threads, floors };
   console.log(`${about.cpu}, ${about.cores} cores, ${threads} threads, ISA ${about.isa}, Node ${about.node}`);
   console.log(`commit ${about.commit}, ${about.date}`);
   console.log(

@@ -7,7 +7,7 @@ import { toWireError, type WorkerReply } from '../encoders/worker-channel.js';
 import { ModelError } from '../errors.js';
 import { traceTime } from '../trace.js';
 import { packChunks, type TextSpan } from './chunks.js';
-import { detectLanguage, type LanguageGuess } from './language.js';
+import { detectLanguage, type LanguageGuess, languageSample } from './language.js';
 import { dialogueOf } from './subtitles.js';
 
 export interface TokenizerFiles {
@@ -84,6 +84,22 @@ function unusable({ path, field }: ExpectedFile, cause: unknown): ModelError {
   });
 }
 
+/** Languages of the samples seen last: a text is asked about before it is tokenized, and by every encoder that reads it. */
+const guesses = new Map<string, Promise<LanguageGuess>>();
+const MAX_GUESSES = 256;
+
+function languageOf(text: string): Promise<LanguageGuess> {
+  const sample = languageSample(text);
+  let guess = guesses.get(sample);
+  if (guess === undefined) {
+    guess = detectLanguage(sample);
+    guesses.set(sample, guess);
+    guess.catch(() => guesses.delete(sample));
+    if (guesses.size > MAX_GUESSES) guesses.delete(guesses.keys().next().value!);
+  }
+  return guess;
+}
+
 async function prepare({ text, files }: PrepareRequest): Promise<PreparedText> {
   let opening = tokenizers.get(files.key);
   if (opening === undefined) {
@@ -94,12 +110,15 @@ async function prepare({ text, files }: PrepareRequest): Promise<PreparedText> {
   const tokenizer = await opening;
   // Half a surrogate pair is no character; tokenizers differ in what they make of it.
   const clean = text.replace(/\p{Surrogate}/gu, '\uFFFD');
-  const language = await detectLanguage(clean);
+  const language = await languageOf(clean);
   const { maxTokens, addSpecialTokens, unknownId, dropIds, prefix = '' } = files.settings;
   const dropped = new Set(dropIds);
+  // Pieces that came out without an unknown id need no second look for their share of it.
+  const withoutUnknown = new Set<string>();
   const encode = (piece: string) => {
     const { ids }: Encoding = tokenizer.encode(prefix + piece, { add_special_tokens: addSpecialTokens });
-    return ids.filter((id) => !dropped.has(id));
+    if (prefix === '' && unknownId !== null && !ids.includes(unknownId)) withoutUnknown.add(piece);
+    return dropped.size === 0 ? ids : ids.filter((id) => !dropped.has(id));
   };
   const chunks = packChunks(clean, maxTokens, encode, language.language);
   const unknownShare =
@@ -109,6 +128,7 @@ async function prepare({ text, files }: PrepareRequest): Promise<PreparedText> {
           tokenizer,
           unknownId,
           chunks.map(({ start, end }) => clean.slice(start, end)),
+          withoutUnknown,
         );
   const kept = chunks.filter(({ ids }) => ids.length > 0);
   const offsets = new Int32Array(kept.length + 1);
@@ -125,13 +145,19 @@ async function prepare({ text, files }: PrepareRequest): Promise<PreparedText> {
 }
 
 /** Counts characters, not ids: a whole Chinese sentence may be one unknown id. */
-function shareOfUnknown(tokenizer: Tokenizer, unknownId: number, pieces: string[]): number {
+function shareOfUnknown(
+  tokenizer: Tokenizer,
+  unknownId: number,
+  pieces: string[],
+  withoutUnknown: ReadonlySet<string>,
+): number {
   let total = 0;
   let unknown = 0;
   for (const piece of pieces) {
-    const { ids, tokens }: Encoding = tokenizer.encode(piece, { add_special_tokens: false });
     const characters = piece.replace(/\s/gu, '').length;
     total += characters;
+    if (withoutUnknown.has(piece)) continue;
+    const { ids, tokens }: Encoding = tokenizer.encode(piece, { add_special_tokens: false });
     if (!ids.includes(unknownId)) continue;
     let known = 0;
     // ▁, ## and Ġ mark word starts and continuations; they stand for no character.
@@ -144,7 +170,7 @@ function shareOfUnknown(tokenizer: Tokenizer, unknownId: number, pieces: string[
 }
 
 async function work(request: Request): Promise<unknown> {
-  if (request.kind === 'detect') return detectLanguage(request.text);
+  if (request.kind === 'detect') return languageOf(request.text);
   return request.kind === 'subtitles' ? dialogueOf(request.source) : prepare(request);
 }
 

@@ -303,6 +303,7 @@ export interface NativeAddon {
     bias: Float32Array | undefined,
     activation: number,
     slope: number,
+    weightType: number,
   ): NativeResult<NativeHandle>;
   linearRun(
     exec: NativeExec,
@@ -455,6 +456,7 @@ export interface NativeAddon {
     bias: Float32Array | undefined,
     activation: number,
     slope: number,
+    weightType: number,
   ): NativeResult<NativeHandle>;
   lowRankFusionRun(
     exec: NativeExec,
@@ -516,6 +518,7 @@ export interface NativeAddon {
     bias: Float32Array | undefined,
     activation: number,
     slope: number,
+    weightType: number,
   ): NativeResult<NativeHandle>;
   tensorFusionRun(
     exec: NativeExec,

@@ -2,6 +2,7 @@ import type { NativeHandle } from '../native.js';
 import { type Activation, activationIndex } from './activation.js';
 import { type ExecOptions, execute, executeSync } from './exec.js';
 import { Prepared, rowsOf } from './prepared.js';
+import { type WeightType, weightTypeIndex } from './weights.js';
 
 export interface LinearLayer {
   inFeatures: number;
@@ -14,6 +15,8 @@ export interface LinearLayer {
   activation?: Activation;
   /** Slope of 'leaky-relu' for values <= 0. Default 0.01. */
   slope?: number;
+  /** How the weights are stored. Default 'float32': nothing is rounded unless asked for. */
+  weightType?: WeightType;
 }
 
 export interface LinearOptions extends ExecOptions {
@@ -43,11 +46,12 @@ export class Linear extends Prepared {
   /**
    * Copies the weights into the order in which they are read.
    * @throws ShapeError ERR_SHAPE        weight or bias of another length than the features give
-   * @throws InputError ERR_INPUT_VALUE  an unknown activation, a slope that is not finite
+   * @throws InputError ERR_INPUT_VALUE  an unknown activation or weightType, a slope that is not finite
    * @throws BackendError ERR_MEMORY
    */
   static async create(layer: LinearLayer, options?: ExecOptions): Promise<Linear> {
     const activation = activationIndex(layer.activation ?? 'none', 'activation');
+    const weightType = weightTypeIndex(layer.weightType);
     const handle = await execute(options, (addon, exec, cancel) =>
       addon.linearPrepare(
         exec,
@@ -58,6 +62,7 @@ export class Linear extends Prepared {
         layer.bias,
         activation,
         layer.slope ?? 0.01,
+        weightType,
       ),
     );
     return new Linear(handle, layer);
@@ -96,7 +101,7 @@ export class Linear extends Prepared {
  */
 export async function linear(
   x: Float32Array,
-  layer: LinearLayer,
+  layer: Omit<LinearLayer, 'weightType'>,
   options: LinearOptions = {},
 ): Promise<Float32Array> {
   const activation = activationIndex(layer.activation ?? 'none', 'activation');

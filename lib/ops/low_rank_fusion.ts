@@ -3,6 +3,7 @@ import { type Activation, activationIndex } from './activation.js';
 import { type ExecOptions, execute, executeSync } from './exec.js';
 import { Prepared, rowsOf } from './prepared.js';
 import type { FusionOptions } from './tensor_fusion.js';
+import { type WeightType, weightTypeIndex } from './weights.js';
 
 export interface LowRankFusionLayer {
   /** Sizes of the 2 to 8 modalities' vectors, without the appended 1. */
@@ -19,6 +20,8 @@ export interface LowRankFusionLayer {
   activation?: Activation;
   /** Slope of 'leaky-relu' for values <= 0. Default 0.01. */
   slope?: number;
+  /** How the weights are stored. Default 'float32': nothing is rounded unless asked for. */
+  weightType?: WeightType;
 }
 
 /**
@@ -47,11 +50,12 @@ export class LowRankFusion extends Prepared {
    * Copies the factors into the order in which they are read.
    * @throws ShapeError ERR_SHAPE        factors, rankWeights or bias of another length than dims, rank and outFeatures
    *   give; fewer than 2 or more than 8 dims
-   * @throws InputError ERR_INPUT_VALUE  an unknown activation, a slope that is not finite
+   * @throws InputError ERR_INPUT_VALUE  an unknown activation or weightType, a slope that is not finite
    * @throws BackendError ERR_MEMORY
    */
   static async create(layer: LowRankFusionLayer, options?: ExecOptions): Promise<LowRankFusion> {
     const activation = activationIndex(layer.activation ?? 'none', 'activation');
+    const weightType = weightTypeIndex(layer.weightType);
     const handle = await execute(options, (addon, exec, cancel) =>
       addon.lowRankFusionPrepare(
         exec,
@@ -64,6 +68,7 @@ export class LowRankFusion extends Prepared {
         layer.bias,
         activation,
         layer.slope ?? 0.01,
+        weightType,
       ),
     );
     return new LowRankFusion(handle, layer);

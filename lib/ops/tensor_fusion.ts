@@ -2,6 +2,7 @@ import type { NativeHandle } from '../native.js';
 import { type Activation, activationIndex } from './activation.js';
 import { type ExecOptions, execute, executeSync } from './exec.js';
 import { Prepared, rowsOf } from './prepared.js';
+import { type WeightType, weightTypeIndex } from './weights.js';
 
 export interface TensorFusionLayer {
   /** Sizes of the 2 to 4 modalities' vectors, without the appended 1. */
@@ -15,6 +16,8 @@ export interface TensorFusionLayer {
   activation?: Activation;
   /** Slope of 'leaky-relu' for values <= 0. Default 0.01. */
   slope?: number;
+  /** How the weights are stored. Default 'float32': nothing is rounded unless asked for. */
+  weightType?: WeightType;
 }
 
 export interface FusionOptions extends ExecOptions {
@@ -51,11 +54,12 @@ export class TensorFusion extends Prepared {
    * Copies the weights into the order in which they are read.
    * @throws ShapeError ERR_SHAPE        weight or bias of another length than dims and outFeatures give; fewer than 2 or
    *   more than 4 dims; weights of more than 512 MiB, for which low-rank fusion is the answer
-   * @throws InputError ERR_INPUT_VALUE  an unknown activation, a slope that is not finite
+   * @throws InputError ERR_INPUT_VALUE  an unknown activation or weightType, a slope that is not finite
    * @throws BackendError ERR_MEMORY
    */
   static async create(layer: TensorFusionLayer, options?: ExecOptions): Promise<TensorFusion> {
     const activation = activationIndex(layer.activation ?? 'none', 'activation');
+    const weightType = weightTypeIndex(layer.weightType);
     const handle = await execute(options, (addon, exec, cancel) =>
       addon.tensorFusionPrepare(
         exec,
@@ -66,6 +70,7 @@ export class TensorFusion extends Prepared {
         layer.bias,
         activation,
         layer.slope ?? 0.01,
+        weightType,
       ),
     );
     return new TensorFusion(handle, layer);

@@ -271,7 +271,7 @@ test('a disposed spectrogram says so; a running call ends well', async (t) => {
 test("another operator's handle is refused", async (t) => {
   const addon = native();
   const exec = Int32Array.of(0, 0, 1, 1, 0, 0);
-  const linear = addon.linearPrepare(exec, undefined, 1, 1, Float32Array.of(1), undefined, 0, 0);
+  const linear = addon.linearPrepare(exec, undefined, 1, 1, Float32Array.of(1), undefined, 0, 0, 0);
   for (const handle of [linear, {}, undefined, 5]) {
     const error = t.throws(() =>
       addon.mel(exec, undefined, handle as never, [Float32Array.of(1)], undefined),

@@ -286,6 +286,7 @@ test('handles: disposed, disposed during a call, of another class', async (t) =>
     undefined,
     0,
     0,
+    0,
   ) as NativeHandle;
   const error = t.throws(
     () => native().tensorFusionRun(exec, undefined, linear, 1, [], undefined, undefined),

@@ -1,69 +1,12 @@
 #include "gemm.h"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "../pool.h"
 #include "lines_simd.h"
 
 namespace cinefuse {
-
-void PackedMatrix::Free::operator()(float* p) const { std::free(p); }
-
-PackedMatrix::PackedMatrix(int64_t in, int64_t out) : in_(in), out_(out) {
-  // Large weights are read as one stream: on large pages a single row goes some 10 % faster.
-  constexpr size_t kLargePage = size_t{2} << 20;
-  const size_t unit = bytes() >= 2 * kLargePage ? kLargePage : 64;
-  const size_t size = std::max<size_t>((bytes() + unit - 1) / unit * unit, unit);
-  data_.reset(static_cast<float*>(std::aligned_alloc(unit, size)));
-  CINEFUSE_REQUIRE(data_, Code::kMemory, "weight", "Could not allocate %zu bytes for weights", size);
-#if defined(__linux__)
-  if (unit == kLargePage) madvise(data_.get(), size, MADV_HUGEPAGE);  // a wish: nothing depends on it
-#endif
-  std::memset(data_.get(), 0, size);
-}
-
-PackedMatrix PackedMatrix::pack(const Exec& exec, const float* w, int64_t out, int64_t in) {
-  PackedMatrix packed(in, out);
-  const GemmSimd& simd = gemm_simd(exec.isa);
-  parallel_for(exec, packed.panels(), [&](int p) {
-    const int64_t n0 = int64_t{p} * kPanel;
-    const int cols = static_cast<int>(std::min<int64_t>(kPanel, out - n0));
-    for (int b = 0; b < packed.blocks(); ++b) {
-      simd.transpose(cols, packed.block_length(b), w + n0 * in + int64_t{b} * kBlock, in,
-                     const_cast<float*>(packed.panel(b, p)), kPanel);
-    }
-  });
-  return packed;
-}
-
-void PackedMatrix::fill(int64_t column, int64_t count, const float* w, int64_t stride_n, int64_t stride_k) {
-  for (int b = 0; b < blocks(); ++b) {
-    const float* source = w + int64_t{b} * kBlock * stride_k;
-    const int kc = block_length(b);
-    for (int64_t n = 0; n < count; ++n) {
-      const int64_t at = column + n;
-      float* to = const_cast<float*>(panel(b, static_cast<int>(at / kPanel))) + at % kPanel;
-      for (int k = 0; k < kc; ++k) to[int64_t{k} * kPanel] = source[n * stride_n + k * stride_k];
-    }
-  }
-}
-
-void PackedMatrix::unpack(float* w) const {
-  for (int b = 0; b < blocks(); ++b) {
-    const int kc = block_length(b);
-    for (int64_t n = 0; n < out_; ++n) {
-      const float* from = panel(b, static_cast<int>(n / kPanel)) + n % kPanel;
-      float* to = w + n * in_ + int64_t{b} * kBlock;
-      for (int k = 0; k < kc; ++k) to[k] = from[int64_t{k} * kPanel];
-    }
-  }
-}
 
 void require_apart(const float* x, size_t x_size, const float* out, size_t out_size, const char* field) {
   const bool apart = x_size == 0 || out_size == 0 || x + x_size <= out || out + out_size <= x;
@@ -82,6 +25,7 @@ RowBlocks row_blocks(int64_t rows, Isa isa) {
 namespace {
 
 constexpr float kZeros[kBlock] = {};
+constexpr int kThinPanels = 4;  // of one call of the inner loop
 
 class MatrixSource final : public RowSource {
  public:
@@ -136,7 +80,8 @@ int share(int count, int parts) { return (count + parts - 1) / parts; }
 Plan make_plan(const Exec& exec, const RowBlocks& blocks, const PackedMatrix& w) {
   const double weights = static_cast<double>(w.in()) * w.panels() * kPanel;
   // Rough microseconds on one thread: arithmetic, or the stream of weights. A thread joins for 25 of them.
-  const double cost = std::max(weights * static_cast<double>(blocks.rows) / 40e3, weights * 4 / 20e3);
+  const double cost =
+      std::max(weights * static_cast<double>(blocks.rows) / 40e3, static_cast<double>(w.bytes()) / 20e3);
   const int threads = static_cast<int>(std::min<double>(exec.threads, std::max(1., cost / 25)));
   Plan best{1, 1, false};
   double best_time = 1e300;
@@ -175,7 +120,8 @@ struct Product {
     const int64_t k0 = int64_t{k_block} * kBlock;
     const int rows = blocks.length(row_block);
     int64_t stride = 0;
-    const float* const lines = blocks.thin ? nullptr : a.lines(blocks.first(row_block), k0, &stride);
+    const bool in_place = !blocks.thin && w.type() == WeightType::kFloat32;
+    const float* const lines = !in_place ? nullptr : a.lines(blocks.first(row_block), k0, &stride);
     const float* row[kThinRows];
     if (lines) {
       // Read as they are; a.tile has nothing to do.
@@ -185,20 +131,23 @@ struct Product {
       a.tile(simd, blocks, row_block, k0, kc, simd.tile_rows, scratch);
     }
     const int next = row_block + 1 < blocks.count ? blocks.length(row_block + 1) : 0;
-    for (int p = p0; p < p1; ++p) {
+    const StoredSimd& inner = simd.stored[static_cast<int>(w.type())];
+    const int panels = blocks.thin ? kThinPanels : 1;
+    for (int p = p0; p < p1; p += panels) {
       const int64_t n = int64_t{p} * kPanel;
-      const int cols = static_cast<int>(std::min<int64_t>(kPanel, columns - n));
+      const int cols = static_cast<int>(std::min(int64_t{std::min(panels, p1 - p)} * kPanel, columns - n));
       const float* from = k_block > 0 ? nullptr : start ? start + n : kZeros;
+      const float* const scale = w.scale(k_block, p);
       if (lines) {
         // The next rows are asked for meanwhile, some at each panel: from main memory they would be waited
         // for.
         const int ahead = next * (p - p0) / (p1 - p0), ahead_end = next * (p - p0 + 1) / (p1 - p0);
-        in_lines.tile(rows, cols, kc, lines, stride, w.panel(k_block, p), from, c + n, ldc,
-                      lines + (blocks.step + ahead) * stride, ahead_end - ahead);
+        in_lines.tile(rows, cols, kc, lines, stride, static_cast<const float*>(w.panel(k_block, p)), from,
+                      c + n, ldc, lines + (blocks.step + ahead) * stride, ahead_end - ahead);
       } else if (blocks.thin) {
-        simd.thin(rows, cols, kc, row, w.panel(k_block, p), from, c + n, ldc);
+        inner.thin(rows, cols, kc, row, w.panel(k_block, p), scale, from, c + n, ldc);
       } else {
-        simd.tile(rows, cols, kc, scratch, w.panel(k_block, p), from, c + n, ldc);
+        inner.tile(rows, cols, kc, scratch, w.panel(k_block, p), scale, from, c + n, ldc);
       }
     }
   }
@@ -214,9 +163,9 @@ struct Product {
   // Row blocks [b0, b1) by panels [p0, p1), so many panels at a time that their weights of one k block stay
   // in L2.
   void rectangle(int b0, int b1, int p0, int p1, float* c, int64_t ldc) const {
-    constexpr int kPanelsInL2 = 512 * 1024 / (kBlock * kPanel * 4);
-    for (int q0 = p0; q0 < p1; q0 += kPanelsInL2) {
-      const int q1 = std::min(p1, q0 + kPanelsInL2);
+    const int panels_in_l2 = 512 * 1024 / (kBlock * kPanel * static_cast<int>(w.element_bytes()));
+    for (int q0 = p0; q0 < p1; q0 += panels_in_l2) {
+      const int q1 = std::min(p1, q0 + panels_in_l2);
       const int64_t n0 = int64_t{q0} * kPanel, n1 = std::min<int64_t>(w.out(), int64_t{q1} * kPanel);
       for (int kb = 0; kb < w.blocks(); ++kb) {
         exec.check_cancelled();

@@ -14,51 +14,12 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
-#include "../exec.h"
-#include "gemm_simd.h"
+#include "packed_matrix.h"
 
 namespace cinefuse {
 
-constexpr int kBlock = 384;      // k's that are summed before they join the result
 constexpr int kGemmScratch = 6;  // first of two slots
-
-// W, `out` rows of `in` weights, as the inner loops want it: [block of k][panel][k][kPanel], the last panel
-// padded with zeros. Immutable once filled; one copy serves every instruction set and any number of running
-// calls.
-class PackedMatrix {
- public:
-  PackedMatrix() = default;
-  PackedMatrix(int64_t in, int64_t out);  // zeros. Throws ERR_MEMORY
-
-  // w: (out, in), row-major
-  static PackedMatrix pack(const Exec& exec, const float* w, int64_t out, int64_t in);
-  // Columns [column, column + count) of the product: w[n * stride_n + k * stride_k] for output column + n.
-  void fill(int64_t column, int64_t count, const float* w, int64_t stride_n, int64_t stride_k);
-  // The inverse of pack: w is (out, in), row-major.
-  void unpack(float* w) const;
-
-  int64_t in() const { return in_; }
-  int64_t out() const { return out_; }
-  int panels() const { return static_cast<int>((out_ + kPanel - 1) / kPanel); }
-  int blocks() const { return static_cast<int>((in_ + kBlock - 1) / kBlock); }
-  size_t bytes() const { return static_cast<size_t>(in_) * panels() * kPanel * sizeof(float); }
-  int block_length(int block) const {
-    const int64_t left = in_ - int64_t{block} * kBlock;
-    return static_cast<int>(left < kBlock ? left : kBlock);
-  }
-  const float* panel(int block, int panel) const {
-    return data_.get() + (int64_t{block} * kBlock * panels() + int64_t{panel} * block_length(block)) * kPanel;
-  }
-
- private:
-  struct Free {
-    void operator()(float* p) const;
-  };
-  int64_t in_ = 0, out_ = 0;
-  std::unique_ptr<float[], Free> data_;
-};
 
 // For front doors. Throws ERR_INPUT_VALUE where the two overlap.
 void require_apart(const float* x, size_t x_size, const float* out, size_t out_size,

@@ -22,7 +22,7 @@ void linear_check(const LinearParams& p, size_t weight_size, int64_t bias_size) 
 
 Linear linear_prepare(const LinearParams& p, const Exec& exec) {
   Linear layer;
-  layer.weight = PackedMatrix::pack(exec, p.weight, p.out, p.in);
+  layer.weight = PackedMatrix::pack(exec, p.weight, p.out, p.in, p.weight_type);
   if (p.bias) layer.bias.assign(p.bias, p.bias + p.out);
   layer.activation = p.activation;
   layer.slope = p.slope;

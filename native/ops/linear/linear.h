@@ -17,6 +17,7 @@ struct LinearParams {
   const float* bias;  // or null
   Activation activation;
   float slope;
+  WeightType weight_type = WeightType::kFloat32;
 };
 
 // Weights made ready once. Immutable: any number of calls may run on it at a time.

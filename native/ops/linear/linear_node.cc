@@ -36,10 +36,13 @@ Napi::Value linear_node(const Napi::CallbackInfo& info) {
       [=](const Exec& exec) { linear(linear_prepare(params, exec), rows, x.data, y.data, exec); });
 }
 
-// linearPrepare(exec, cancel, inFeatures, outFeatures, weight, bias?, activation, slope) -> handle
+// linearPrepare(exec, cancel, inFeatures, outFeatures, weight, bias?, activation, slope, weightType) ->
+// handle
 Napi::Value linear_prepare_node(const Napi::CallbackInfo& info) {
   Call call(info);
-  const LinearParams params = read_layer(call, 2);
+  LinearParams params = read_layer(call, 2);
+  params.weight_type = static_cast<WeightType>(call.int32(8, "weightType"));
+  weight_type_check(params.weight_type);
   const auto layer = std::make_shared<Linear>();
   return call.run([=](const Exec& exec) { *layer = linear_prepare(params, exec); },
                   [=](Napi::Env env) {

@@ -15,6 +15,7 @@ size_t LowRankFusion::bytes() const {
 void low_rank_fusion_check(const LowRankFusionParams& p, const std::vector<size_t>& factor_sizes,
                            int64_t rank_weights_size, int64_t bias_size) {
   activation_check_elementwise(p.activation, p.slope);
+  weight_type_check(p.weight_type);
   CINEFUSE_REQUIRE(p.rank >= 1 && p.rank <= 65535, Code::kShape, "rank",
                    "Expected 1..65535 for rank, received %lld", static_cast<long long>(p.rank));
   CINEFUSE_REQUIRE(p.out >= 1 && p.out <= (int64_t{1} << 30) / p.rank, Code::kShape, "outFeatures",
@@ -46,7 +47,7 @@ LowRankFusion low_rank_fusion_prepare(const LowRankFusionParams& p) {
   layer.slope = p.slope;
   for (size_t m = 0; m < static_cast<size_t>(p.dims.modes); ++m) {
     const int64_t d = p.dims.d[m];
-    PackedMatrix factor(d, p.rank * p.out);
+    PackedMatrix factor(d, p.rank * p.out, p.weight_type);
     std::vector<float> ones;
     for (int64_t r = 0; r < p.rank; ++r) {
       const float* f = p.factors[m] + r * (d + 1) * p.out;

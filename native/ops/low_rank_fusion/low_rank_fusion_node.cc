@@ -9,8 +9,7 @@ const HandleTag kLowRankFusionTag = {"LowRankFusion"};
 }  // namespace
 
 // lowRankFusionPrepare(exec, cancel, dims, rank, outFeatures, factors, rankWeights?, bias?, activation,
-// slope)
-//   -> handle
+// slope, weightType) -> handle
 Napi::Value low_rank_fusion_prepare_node(const Napi::CallbackInfo& info) {
   Call call(info);
   LowRankFusionParams params{};
@@ -22,6 +21,7 @@ Napi::Value low_rank_fusion_prepare_node(const Napi::CallbackInfo& info) {
   const Span<const float> bias = call.f32_optional(7, "bias");
   params.activation = static_cast<Activation>(call.int32(8, "activation"));
   params.slope = call.float32(9, "slope");
+  params.weight_type = static_cast<WeightType>(call.int32(10, "weightType"));
   params.rank_weights = rank_weights.data;
   params.bias = bias.data;
   std::vector<size_t> sizes;

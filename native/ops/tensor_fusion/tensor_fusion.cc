@@ -20,6 +20,7 @@ double bytes_of(const FusionDims& dims, int64_t count) {
 
 void tensor_fusion_check(const TensorFusionParams& p, size_t weight_size, int64_t bias_size) {
   activation_check_elementwise(p.activation, p.slope);
+  weight_type_check(p.weight_type);
   CINEFUSE_REQUIRE(p.out >= 1 && p.out <= (int64_t{1} << 30), Code::kShape, "outFeatures",
                    "Expected 1..2^30 for outFeatures, received %lld", static_cast<long long>(p.out));
   CINEFUSE_REQUIRE(
@@ -38,8 +39,9 @@ void tensor_fusion_check(const TensorFusionParams& p, size_t weight_size, int64_
 }
 
 TensorFusion tensor_fusion_prepare(const TensorFusionParams& p, const Exec& exec) {
-  TensorFusion layer{
-      p.dims, PackedMatrix::pack(exec, p.weight, p.out, p.dims.product()), {}, p.activation, p.slope, {}};
+  TensorFusion layer{p.dims,  PackedMatrix::pack(exec, p.weight, p.out, p.dims.product(), p.weight_type),
+                     {},      p.activation,
+                     p.slope, {}};
   if (p.bias) layer.bias.assign(p.bias, p.bias + p.out);
   return layer;
 }

@@ -30,6 +30,7 @@ struct TensorFusionParams {
   const float* bias;  // or null
   Activation activation;
   float slope;
+  WeightType weight_type = WeightType::kFloat32;
 };
 
 // Weights made ready once. Immutable: any number of calls may run on it at a time.

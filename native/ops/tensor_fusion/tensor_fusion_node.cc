@@ -9,7 +9,8 @@ const HandleTag kTensorFusionTag = {"TensorFusion"};
 
 }  // namespace
 
-// tensorFusionPrepare(exec, cancel, dims, outFeatures, weight, bias?, activation, slope) -> handle
+// tensorFusionPrepare(exec, cancel, dims, outFeatures, weight, bias?, activation, slope, weightType)
+//   -> handle
 Napi::Value tensor_fusion_prepare_node(const Napi::CallbackInfo& info) {
   Call call(info);
   TensorFusionParams params{};
@@ -19,6 +20,7 @@ Napi::Value tensor_fusion_prepare_node(const Napi::CallbackInfo& info) {
   const Span<const float> bias = call.f32_optional(5, "bias");
   params.activation = static_cast<Activation>(call.int32(6, "activation"));
   params.slope = call.float32(7, "slope");
+  params.weight_type = static_cast<WeightType>(call.int32(8, "weightType"));
   params.weight = weight.data;
   params.bias = bias.data;
   tensor_fusion_check(params, weight.size, call.absent(5) ? -1 : static_cast<int64_t>(bias.size));

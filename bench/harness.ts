@@ -142,7 +142,11 @@ async function runCase(
   const results: Record<string, unknown> = {};
   for (const [contender, of] of entries) results[contender] = await call(of);
   await check?.(results);
-  for (const [, of] of entries) for (let i = 1; i < options.warmUpCalls; i++) await call(of);
+  for (const [, of] of entries) {
+    const started = performance.now();
+    // What is slow needs no more of it.
+    for (let i = 1; i < options.warmUpCalls && performance.now() - started < 200; i++) await call(of);
+  }
 
   const samples = entries.map((): number[] => []);
   for (let round = 0; round < options.rounds; round++)

@@ -1,5 +1,4 @@
-/** Spectrograms as applications ask for them, against fft.js (npm's fastest) with a sparse filterbank. */
-import FFT from 'fft.js';
+/** Spectrograms as applications ask for them; beside other libraries: bench/peers. */
 import {
   type MelFilterbank,
   melFilterbank,
@@ -12,7 +11,6 @@ import { type BenchCase, defineSuite } from '../harness.js';
 
 const SAMPLE_RATE = 22050;
 const N_FFT = 2048;
-const HOP_LENGTH = 512;
 
 /** A voice-like sum of tones with some noise, the same in every run. */
 function clip(seconds: number, sampleRate: number, scale = 1): Float32Array {
@@ -24,57 +22,6 @@ function clip(seconds: number, sampleRate: number, scale = 1): Float32Array {
       Math.sin(2 * Math.PI * 180 * t) + 0.5 * Math.sin(2 * Math.PI * (900 + 200 * Math.sin(t)) * t);
     return scale * (0.3 * voice + 0.05 * (state / 2 ** 32 - 0.5));
   });
-}
-
-/** librosa's defaults written on fft.js: what a careful JavaScript program would do. */
-class FftJsMel {
-  readonly #fft = new FFT(N_FFT);
-  readonly #spectrum = this.#fft.createComplexArray();
-  readonly #frame = new Float64Array(N_FFT);
-  readonly #power = new Float64Array(N_FFT / 2 + 1);
-  readonly #window = Float64Array.from(
-    { length: N_FFT },
-    (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / N_FFT),
-  );
-  readonly #bank: MelFilterbank = melFilterbank({ sampleRate: SAMPLE_RATE });
-
-  run(samples: Float32Array, decibels: boolean): Float32Array {
-    const { start, count, weights } = this.#bank;
-    const nFrames = 1 + Math.floor(samples.length / HOP_LENGTH);
-    const out = new Float32Array(start.length * nFrames);
-    let top = 0;
-    for (let t = 0; t < nFrames; t++) {
-      const from = t * HOP_LENGTH - N_FFT / 2;
-      for (let i = 0; i < N_FFT; i++) {
-        const at = from + i;
-        const x = at < 0 || at >= samples.length ? 0 : (samples[at] as number);
-        this.#frame[i] = x * (this.#window[i] as number);
-      }
-      this.#fft.realTransform(this.#spectrum, this.#frame);
-      for (let k = 0; k <= N_FFT / 2; k++) {
-        const re = this.#spectrum[2 * k] as number;
-        const im = this.#spectrum[2 * k + 1] as number;
-        this.#power[k] = re * re + im * im;
-      }
-      let w = 0;
-      for (let m = 0; m < start.length; m++) {
-        let sum = 0;
-        const end = (start[m] as number) + (count[m] as number);
-        for (let k = start[m] as number; k < end; k++) {
-          sum += (weights[w++] as number) * (this.#power[k] as number);
-        }
-        out[m * nFrames + t] = sum;
-        if (sum > top) top = sum;
-      }
-    }
-    if (decibels) {
-      const zero = 10 * Math.log10(Math.max(1e-10, top));
-      for (let i = 0; i < out.length; i++) {
-        out[i] = Math.max(10 * Math.log10(Math.max(1e-10, out[i] as number)) - zero, -80);
-      }
-    }
-    return out;
-  }
 }
 
 /** Real transform, window, |X|^2 and the sparse bank, a multiply and an add being two. */
@@ -96,7 +43,6 @@ function agree(results: Record<string, unknown>, atol: number): void {
 
 async function cases(): Promise<BenchCase[]> {
   const bank = melFilterbank({ sampleRate: SAMPLE_RATE });
-  const peer = new FftJsMel();
   const list: BenchCase[] = [];
   for (const [seconds, decibels] of [
     [15, false],
@@ -118,7 +64,6 @@ async function cases(): Promise<BenchCase[]> {
       contenders: {
         'cinefuse, prepared, into out': () => spectrogram.run(samples, { out }),
         'cinefuse, one call': () => melSpectrogram(samples, options),
-        'fft.js, sparse bank': () => peer.run(samples, decibels),
       },
       check: (results) => agree(results, decibels ? 0.01 : 0),
     });

@@ -1,10 +1,5 @@
-/**
- * TensorFlow.js on its WebAssembly backend, there where it is installed: beside this package, or in the folder that
- * CINEFUSE_BENCH_TFJS names (npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm). It is no dependency.
- */
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import { packageRoot } from '../../lib/native.js';
+/** TensorFlow.js on its WebAssembly backend, there where `npm run bench:peers` has installed it. */
+import { peerModule } from '../peers/npm.js';
 
 /** The little of it that is used. */
 interface Tf {
@@ -38,14 +33,8 @@ export async function tfjsPeer(
   values: Float32Array,
   targets: Float32Array,
 ): Promise<TfjsPeer | undefined> {
-  const require = createRequire(path.join(process.env.CINEFUSE_BENCH_TFJS ?? packageRoot(), 'package.json'));
-  let tf: Tf;
-  try {
-    tf = require('@tensorflow/tfjs') as Tf;
-    require('@tensorflow/tfjs-backend-wasm');
-  } catch {
-    return undefined;
-  }
+  const tf = peerModule<Tf>('@tensorflow/tfjs');
+  if (!tf || !peerModule('@tensorflow/tfjs-backend-wasm')) return undefined;
   await tf.setBackend('wasm');
   if (tf.getBackend() !== 'wasm') return undefined;
   const model = tf.sequential({

@@ -10,54 +10,9 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { packageRoot } from '../../lib/native.js';
-import type { Measurement } from '../harness.js';
 import { installPeers } from './npm.js';
-import { best, byCase, isOurs, type PeerResults } from './results.js';
-import { chosenSuites, PeerBench, type PeerRun, threadCounts } from './run.js';
-
-/** A ratio may fall to this share of what it was. */
-const KEPT = 0.8;
-
-interface Change {
-  suite: string;
-  case: string;
-  threads: number;
-  contender: string;
-  before: number;
-  now: number;
-}
-
-/** Best peer over ours, the peers being those measured both times. */
-function changes(then: readonly PeerRun[], now: readonly PeerRun[]): Change[] {
-  const found: Change[] = [];
-  for (const run of now) {
-    const before = then.filter((r) => r.suite === run.suite && r.threads === run.threads);
-    const old = byCase(before.flatMap((r) => r.measurements));
-    for (const [name, list] of byCase(run.measurements)) {
-      const committed = old.get(name);
-      if (!committed) continue;
-      const shared = (a: Measurement[], b: Measurement[]) =>
-        best(a.filter((m) => b.some(({ contender }) => contender === m.contender)));
-      const [peer, peerThen] = [shared(list, committed), shared(committed, list)];
-      if (!peer || !peerThen) continue;
-      for (const ours of list.filter(isOurs)) {
-        const oursThen = committed.find(({ contender }) => contender === ours.contender);
-        if (oursThen)
-          found.push({
-            suite: run.suite,
-            case: name,
-            threads: run.threads,
-            contender: ours.contender,
-            before: peerThen.median / oursThen.median,
-            now: peer.median / ours.median,
-          });
-      }
-    }
-  }
-  return found;
-}
-
-const fell = ({ before, now }: Change) => now < KEPT * before;
+import { type Change, changes, fell, type PeerResults } from './results.js';
+import { chosenSuites, PeerBench, threadCounts } from './run.js';
 
 function newest(): string {
   const folder = path.join(packageRoot(), 'bench', 'results');

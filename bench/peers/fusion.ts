@@ -7,6 +7,8 @@ import { type Graph, type OnnxPeer, onnxPeer } from '../ops/onnx-peer.js';
 import { agreeing, endPeers, present, pythonPeers, shaped } from './peers.js';
 import { type Tensor, tfjs } from './tfjs.js';
 
+const STORED = 'cinefuse, weights stored as bfloat16';
+
 const held: { dispose(): void }[] = [];
 const peers: OnnxPeer[] = [];
 
@@ -91,12 +93,14 @@ async function tensorCases(dims: number[], out: number): Promise<BenchCase[]> {
   const weight = randomF32(out * width, 1, 0);
   const bias = randomF32(out, 2, 0);
   const fusion = await TensorFusion.create({ dims, outFeatures: out, weight, bias });
-  held.push(fusion);
+  const stored = await TensorFusion.create({ dims, outFeatures: out, weight, bias, weightType: 'bfloat16' });
+  held.push(fusion, stored);
   const list: BenchCase[] = [];
   for (const rows of [1, 32, 256]) {
     const h = dims.map((d, m) => randomF32(rows * d, 3 + m, 0));
     const feeds = Object.fromEntries(h.map((x, m) => [`h${m}`, x]));
     const y = new Float32Array(rows * out);
+    const z = new Float32Array(rows * out);
     list.push({
       name: `tensor_fusion (${dims.join(', ')}) -> ${out}, batch ${rows}`,
       flops: 2 * rows * width * out,
@@ -104,6 +108,8 @@ async function tensorCases(dims: number[], out: number): Promise<BenchCase[]> {
       items: rows,
       contenders: {
         cinefuse: () => fusion.run(h, { out: y }),
+        ...(rows === 1 && { 'cinefuse, runSync': () => fusion.runSync(h, { out: y }) }),
+        [STORED]: () => stored.run(h, { out: z }),
         'onnxruntime-node': await ortPeer(tensorGraph(dims, out, rows, weight, bias), feeds, peers),
         ...present({ 'TensorFlow.js, wasm': await tensorTfjs(dims, out, rows, weight, bias, h) }),
         ...(await pythonPeers(
@@ -114,7 +120,8 @@ async function tensorCases(dims: number[], out: number): Promise<BenchCase[]> {
           ...h.map((x, m) => shaped(x, rows, dims[m]!)),
         )),
       },
-      check: agreeing(() => ({ most: 2e-5 })),
+      differs: { [STORED]: 'weights of 8 bits of precision' },
+      check: agreeing((name) => ({ most: name === STORED ? 1e-2 : 2e-5 })),
     });
   }
   return list;
@@ -212,6 +219,7 @@ async function lowRankCases(dims: number[], rank: number, out: number): Promise<
       items: rows,
       contenders: {
         cinefuse: () => layer.run(h, { out: y }),
+        ...(rows === 1 && { 'cinefuse, runSync': () => layer.runSync(h, { out: y }) }),
         'onnxruntime-node': await ortPeer(graph, feeds, peers),
         ...present({
           'TensorFlow.js, wasm': await lowRankTfjs(dims, rank, out, rows, factors, rankWeights, bias, h),

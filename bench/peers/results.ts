@@ -45,6 +45,51 @@ export function merged(older: readonly KeptRun[], newer: readonly KeptRun[]): Ke
   return result.filter((run) => run.measurements.length > 0);
 }
 
+/** A ratio may fall to this share of what it was. */
+const KEPT = 0.8;
+
+/** How many times as long as ours the best peer took, before and now. */
+export interface Change {
+  suite: string;
+  case: string;
+  threads: number;
+  contender: string;
+  before: number;
+  now: number;
+}
+
+/** Best peer over ours, the peers being those measured both times. */
+export function changes(then: readonly PeerRun[], now: readonly PeerRun[]): Change[] {
+  const found: Change[] = [];
+  for (const run of now) {
+    const before = then.filter((r) => r.suite === run.suite && r.threads === run.threads);
+    const old = byCase(before.flatMap((r) => r.measurements));
+    for (const [name, list] of byCase(run.measurements)) {
+      const committed = old.get(name);
+      if (!committed) continue;
+      const shared = (a: Measurement[], b: Measurement[]) =>
+        best(a.filter((m) => b.some(({ contender }) => contender === m.contender)));
+      const [peer, peerThen] = [shared(list, committed), shared(committed, list)];
+      if (!peer || !peerThen) continue;
+      for (const ours of list.filter(isOurs)) {
+        const oursThen = committed.find(({ contender }) => contender === ours.contender);
+        if (oursThen)
+          found.push({
+            suite: run.suite,
+            case: name,
+            threads: run.threads,
+            contender: ours.contender,
+            before: peerThen.median / oursThen.median,
+            now: peer.median / ours.median,
+          });
+      }
+    }
+  }
+  return found;
+}
+
+export const fell = ({ before, now }: Change) => now < KEPT * before;
+
 const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
 const times = (value: number | undefined) => (value === undefined ? '' : value.toFixed(value < 10 ? 2 : 1));
 

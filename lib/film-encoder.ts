@@ -18,7 +18,7 @@ import type { ExecOptions } from './ops/exec.js';
 import { Pace } from './pace.js';
 import { PosterEncoder } from './poster/poster-encoder.js';
 import type { Stopwatch } from './stopwatch.js';
-import { TextSequenceEncoder } from './text/text-encoder.js';
+import { TextSequenceEncoder, tokenizerFiles } from './text/text-encoder.js';
 import { type LanguageScorer, ReviewScorer } from './text/review-scorer.js';
 import { TextThread } from './text/text-thread.js';
 import { TfidfEncoder } from './text/tfidf.js';
@@ -55,6 +55,8 @@ export interface FilmEncoderOptions extends MediaDecoderOptions {
   exec?: Omit<ExecOptions, 'signal'> | undefined;
   trace?: Trace | undefined;
   signal?: AbortSignal | undefined;
+  /** Called while the encoders' graphs are being loaded in their threads. */
+  meanwhile?: (() => void) | undefined;
 }
 
 export interface EncodeFilmsOptions {
@@ -75,29 +77,19 @@ export class FilmEncoder implements AsyncDisposable {
   readonly #posters = new Map<string, PosterEncoder>();
   readonly #trailers = new Map<string, TrailerEncoder>();
   readonly #sounds = new Map<string, AudioEncoder>();
-  readonly #tfidf = new Map<string, TfidfEncoder>();
+  readonly #tfidf: ReadonlyMap<string, TfidfEncoder>;
   readonly #metadata: MetadataEncoder | undefined;
   /** Scores reviews; undefined when the bundle cannot. */
   readonly reviews: ReviewScorer | undefined;
 
-  private constructor(bundle: Bundle, pool: EncoderPool, media: MediaDecoder, text: TextThread) {
+  private constructor(facts: FactEncoders, pool: EncoderPool, media: MediaDecoder, text: TextThread) {
+    const { tfidf, metadata, scorers } = facts;
     this.#pool = pool;
     this.#media = media;
     this.#text = text;
-    for (const spec of bundle.manifest.tfidf) {
-      const nTerms = spec.vocabulary.split('\n').length;
-      this.#tfidf.set(
-        spec.name,
-        new TfidfEncoder(spec, {
-          idf: bundle.floats(`tfidf.${spec.name}.idf`, [nTerms]),
-          projection: bundle.bytes(`tfidf.${spec.name}.projection`, [nTerms, spec.dim]),
-          scale: bundle.floats(`tfidf.${spec.name}.scale`, [spec.dim]),
-        }),
-      );
-    }
-    this.#metadata = bundle.manifest.metadata && new MetadataEncoder(bundle.manifest.metadata);
-    const scorers = languageScorers(bundle);
-    const encoders = { texts: this.#texts, tfidf: this.#tfidf };
+    this.#tfidf = tfidf;
+    this.#metadata = metadata;
+    const encoders = { texts: this.#texts, tfidf };
     this.reviews = scorers.size > 0 ? new ReviewScorer(scorers, encoders, text) : undefined;
   }
 
@@ -105,15 +97,22 @@ export class FilmEncoder implements AsyncDisposable {
   static async create(bundle: Bundle, options: FilmEncoderOptions): Promise<FilmEncoder> {
     const media = new MediaDecoder(options);
     const text = new TextThread({ trace: options.trace });
-    const pool = await EncoderPool.create(bundle.encoders, {
-      threads: options.threads,
-      workers: options.encoderWorkers,
-      device: options.device ?? 'auto',
-      trace: options.trace,
-      signal: options.signal,
-    });
+    let pool: EncoderPool | undefined;
     try {
-      const encoder = new FilmEncoder(bundle, pool, media, text);
+      openTokenizers(bundle, text);
+      let facts: FactEncoders | undefined;
+      pool = await EncoderPool.create(bundle.encoders, {
+        threads: options.threads,
+        workers: options.encoderWorkers,
+        device: options.device ?? 'auto',
+        trace: options.trace,
+        signal: options.signal,
+        meanwhile: () => {
+          facts = factEncoders(bundle);
+          options.meanwhile?.();
+        },
+      });
+      const encoder = new FilmEncoder(facts!, pool, media, text);
       const { exec = {} } = options;
       for (const { spec, directory } of bundle.encoders) {
         if (spec.modality === 'text') {
@@ -134,7 +133,7 @@ export class FilmEncoder implements AsyncDisposable {
       }
       return encoder;
     } catch (error) {
-      await Promise.all([pool.dispose(), text.dispose(), media.dispose()]);
+      await Promise.all([pool?.dispose(), text.dispose(), media.dispose()]);
       throw error;
     }
   }
@@ -316,6 +315,39 @@ export class FilmEncoder implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+}
+
+/** What needs no graph: made while the graphs are loaded. */
+interface FactEncoders {
+  tfidf: ReadonlyMap<string, TfidfEncoder>;
+  metadata: MetadataEncoder | undefined;
+  scorers: Map<string, LanguageScorer>;
+}
+
+function factEncoders(bundle: Bundle): FactEncoders {
+  const { manifest } = bundle;
+  const tfidf = new Map<string, TfidfEncoder>();
+  for (const spec of manifest.tfidf) {
+    const nTerms = spec.vocabulary.split('\n').length;
+    const encoder = new TfidfEncoder(spec, {
+      idf: bundle.floats(`tfidf.${spec.name}.idf`, [nTerms]),
+      projection: bundle.bytes(`tfidf.${spec.name}.projection`, [nTerms, spec.dim]),
+      scale: bundle.floats(`tfidf.${spec.name}.scale`, [spec.dim]),
+    });
+    tfidf.set(spec.name, encoder);
+  }
+  const metadata = manifest.metadata && new MetadataEncoder(manifest.metadata);
+  return { tfidf, metadata, scorers: languageScorers(bundle) };
+}
+
+/** Lets the text thread read tokenizers and language tables beside the graphs; what is wrong with them shows later. */
+function openTokenizers(bundle: Bundle, thread: TextThread): void {
+  for (const { spec, directory } of bundle.encoders) {
+    if (spec.modality !== 'text') continue;
+    tokenizerFiles({ spec, directory })
+      .then((files) => thread.prepare('a', files))
+      .catch(() => {});
   }
 }
 

@@ -123,6 +123,7 @@ export class Predictor implements AsyncDisposable {
       all.loadBundle(source ?? defaultBundlePath(), { limits, signal }),
     );
     let encoder: FilmEncoder | undefined;
+    let network: FusionNetwork | undefined;
     try {
       encoder = await traced(trace, 'load', 'encoders', () =>
         all.FilmEncoder.create(bundle, {
@@ -134,14 +135,17 @@ export class Predictor implements AsyncDisposable {
           ...(options.mediaLimits !== undefined && { limits: options.mediaLimits }),
           trace,
           signal,
+          meanwhile: () => {
+            const start = traceTime();
+            network = all.FusionNetwork.create(bundle.manifest.network, bundle.networkWeights());
+            trace?.add('load', 'network', start, traceTime());
+          },
         }),
       );
-      const network = await traced(trace, 'load', 'network', async () =>
-        all.FusionNetwork.create(bundle.manifest.network, bundle.networkWeights()),
-      );
-      return new Predictor(all, bundle, encoder, network, place, options);
+      return new Predictor(all, bundle, encoder, network!, place, options);
     } catch (error) {
       await encoder?.dispose();
+      network?.dispose();
       await bundle.dispose();
       throw error;
     }

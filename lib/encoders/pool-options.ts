@@ -17,6 +17,8 @@ export interface PoolOptions {
   /** Records the runs. */
   trace?: Trace | undefined;
   signal?: AbortSignal | undefined;
+  /** Called once the threads have their work: what the caller has to do while the graphs are loaded. */
+  meanwhile?: (() => void) | undefined;
 }
 
 /** @throws InputError ERR_INPUT_VALUE  out of range, or more threads than cores */

@@ -149,7 +149,7 @@ export class EncoderPool {
     const cancel = () => void pool.dispose();
     options.signal?.addEventListener('abort', cancel, { once: true });
     try {
-      await pool.#load(models);
+      await pool.#load(models, options.meanwhile);
       throwIfCancelled(options.signal);
       return pool;
     } catch (error) {
@@ -161,7 +161,7 @@ export class EncoderPool {
     }
   }
 
-  async #load(models: readonly EncoderModel[]): Promise<void> {
+  async #load(models: readonly EncoderModel[], meanwhile: (() => void) | undefined): Promise<void> {
     const requests: { spec: EncoderSpec; request: LoadRequest }[] = [];
     for (const { spec, directory } of models) {
       if (requests.some((other) => other.spec.name === spec.name)) {
@@ -190,17 +190,29 @@ export class EncoderPool {
         },
       });
     }
-    await Promise.all(
-      this.#lanes.map(async (lane, index) => {
-        for (const { spec, request } of requests) {
-          const graph = await lane.load(request);
-          if (index > 0) continue;
-          checkGraph(spec, graph);
-          this.#models.set(spec.name, { spec, request, graph });
-          this.#queues.set(spec.name, []);
-        }
-      }),
-    );
+    const loading = this.#lanes.map(async (lane, index) => {
+      // Two at a time, so that a thread does not wait for this one between them.
+      const begin = (i: number) => {
+        const graph = requests[i] && lane.load(requests[i].request);
+        graph?.catch(() => {}); // awaited below, unless one before it fails
+        return graph;
+      };
+      let next = begin(0);
+      for (const [i, { spec, request }] of requests.entries()) {
+        const current = next!;
+        next = begin(i + 1);
+        const graph = await current;
+        if (index > 0) continue;
+        checkGraph(spec, graph);
+        this.#models.set(spec.name, { spec, request, graph });
+        this.#queues.set(spec.name, []);
+      }
+    });
+    try {
+      meanwhile?.();
+    } finally {
+      await Promise.all(loading);
+    }
   }
 
   /** The graph of a loaded encoder: the names, types and shapes it takes and gives. */

@@ -54,8 +54,9 @@ export class Bundle implements AsyncDisposable {
   /** As `tensor`, as finite float32. @throws BundleError ERR_BUNDLE_FORMAT too */
   floats(name: string, shape: readonly number[]): Float32Array {
     const values = toFloat32(this.tensor(name, shape));
-    const at = values.findIndex((value) => !Number.isFinite(value));
-    if (at >= 0) throw this.#wrong(name, 'finite values', `${values[at]} at element ${at}`);
+    let at = 0;
+    while (at < values.length && Number.isFinite(values[at])) at++;
+    if (at < values.length) throw this.#wrong(name, 'finite values', `${values[at]} at element ${at}`);
     return values;
   }
 

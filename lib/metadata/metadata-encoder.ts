@@ -34,9 +34,9 @@ export class MetadataEncoder {
   readonly dim: number;
   readonly featureNames: readonly string[];
   readonly #spec: MetadataSpec;
-  readonly #cast: Map<string, Person>;
-  readonly #directors: Map<string, Person>;
-  readonly #series: Map<string, Series>;
+  readonly #cast: Table<Person>;
+  readonly #directors: Table<Person>;
+  readonly #series: Table<Series>;
   readonly #coded: readonly { index: number; knots: readonly number[] }[];
 
   /** @throws BundleError ERR_BUNDLE_FORMAT  the spec does not hold what it should */
@@ -50,9 +50,9 @@ export class MetadataEncoder {
       });
     }
     this.#spec = parsed.data;
-    this.#cast = byName<Person>(this.#spec.people.cast);
-    this.#directors = byName<Person>(this.#spec.people.director);
-    this.#series = byName<Series>(this.#spec.people.series);
+    this.#cast = new Table<Person>(this.#spec.people.cast);
+    this.#directors = new Table<Person>(this.#spec.people.director);
+    this.#series = new Table<Series>(this.#spec.people.series);
     const plain = [...this.#features({}).values.keys()];
     const coded: { index: number; knots: readonly number[] }[] = [];
     const names = [...plain];
@@ -159,7 +159,7 @@ export class MetadataEncoder {
 function peopleFeatures(
   trade: string,
   keys: readonly string[],
-  table: ReadonlyMap<string, Person>,
+  table: Table<Person>,
   values: Map<string, number>,
 ): void {
   const found = keys.map((key) => table.get(key)).filter((person) => person !== undefined);
@@ -182,19 +182,23 @@ function peopleFeatures(
   set('revenueFilms.sum', Math.log1p(sum(column('revenueFilms'))));
 }
 
-/** A table's rows by name key. */
-function byName<Row extends Record<string, number>>(
-  table: { names: string } & { readonly [C in keyof Row]: readonly number[] },
-): Map<string, Row> {
-  const { names, ...columns } = table;
-  const keys = names === '' ? [] : names.split('|');
-  const entries = Object.entries(columns) as [string, readonly number[]][];
-  return new Map(
-    keys.map((key, i) => [
-      key,
-      Object.fromEntries(entries.map(([name, column]) => [name, column[i] ?? 0])) as Row,
-    ]),
-  );
+/** A table's rows by name key, each put together when it is asked for. */
+class Table<Row extends Record<string, number>> {
+  readonly #index: ReadonlyMap<string, number>;
+  readonly #columns: readonly [string, readonly number[]][];
+
+  constructor(table: { names: string } & { readonly [C in keyof Row]: readonly number[] }) {
+    const { names, ...columns } = table;
+    const keys = names === '' ? [] : names.split('|');
+    this.#index = new Map(keys.map((key, i) => [key, i]));
+    this.#columns = Object.entries(columns) as [string, readonly number[]][];
+  }
+
+  get(key: string): Row | undefined {
+    const at = this.#index.get(key);
+    if (at === undefined) return undefined;
+    return Object.fromEntries(this.#columns.map(([name, column]) => [name, column[at] ?? 0])) as Row;
+  }
 }
 
 /** Name keys, in order, each once, without empty ones; the first `most`. */

@@ -64,18 +64,7 @@ export class TextSequenceEncoder implements ModalityEncoder<string, TextEmbeddin
    *   or the pool does not hold the encoder
    */
   static async create(parts: TextEncoderParts): Promise<TextSequenceEncoder> {
-    const { spec, directory } = parts;
-    const { tokenizer } = spec;
-    const locate = async ({ file, sha256, bytes }: { file: string; sha256: string; bytes: number }) => {
-      const field = `${spec.name} tokenizer`;
-      return { path: await resolveInside(directory, file, field), sha256, bytes, field };
-    };
-    return new TextSequenceEncoder(parts, {
-      key: `${spec.name} ${spec.version} ${tokenizer.sha256}`,
-      tokenizer: await locate(tokenizer),
-      config: tokenizer.config && (await locate(tokenizer.config)),
-      settings: tokenizer,
-    });
+    return new TextSequenceEncoder(parts, await tokenizerFiles(parts));
   }
 
   /**
@@ -170,6 +159,24 @@ export class TextSequenceEncoder implements ModalityEncoder<string, TextEmbeddin
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+}
+
+/** Where a spec's tokenizer is. @throws ModelError ERR_MODEL_NOT_FOUND, ERR_MODEL_SPEC */
+export async function tokenizerFiles({
+  spec,
+  directory,
+}: Pick<TextEncoderParts, 'spec' | 'directory'>): Promise<TokenizerFiles> {
+  const { tokenizer } = spec;
+  const locate = async ({ file, sha256, bytes }: { file: string; sha256: string; bytes: number }) => {
+    const field = `${spec.name} tokenizer`;
+    return { path: await resolveInside(directory, file, field), sha256, bytes, field };
+  };
+  return {
+    key: `${spec.name} ${spec.version} ${tokenizer.sha256}`,
+    tokenizer: await locate(tokenizer),
+    config: tokenizer.config && (await locate(tokenizer.config)),
+    settings: tokenizer,
+  };
 }
 
 function chunksOf({ ids, offsets, spans }: PreparedText, sample: number): Chunk[] {

@@ -130,9 +130,10 @@ CINEFUSE_INLINE void finish(const V* sum, int cols, const float* scale, const fl
 }
 
 // One register tile of M rows and N vectors over kc k's: one chain of multiply-adds an element, k ascending.
+// The weights `ahead` bytes on are asked for meanwhile.
 template <class S, int M, int N>
 void tile_m(int cols, int kc, const float* a, const typename S::Element* b, const float* scale,
-            const float* start, float* c, long ldc) {
+            const float* start, float* c, long ldc, long ahead) {
   V sum[M][N];
 #pragma GCC unroll 16
   for (int m = 0; m < M; ++m) {
@@ -141,6 +142,9 @@ void tile_m(int cols, int kc, const float* a, const typename S::Element* b, cons
   }
 #pragma GCC unroll 2
   for (int k = 0; k < kc; ++k, a += MR, b += kPanel) {
+    const char* const next = reinterpret_cast<const char*>(b) + ahead;
+    __builtin_prefetch(next, 0, 2);
+    if (N * W * sizeof(*b) > 64) __builtin_prefetch(next + 64, 0, 2);
     V w[N];
     S::template read<N>(b, w);
 #pragma GCC unroll 16
@@ -154,25 +158,25 @@ void tile_m(int cols, int kc, const float* a, const typename S::Element* b, cons
 
 template <class S, int M>
 void tile_columns(int cols, int kc, const float* a, const typename S::Element* b, const float* scale,
-                  const float* start, float* c, long ldc) {
+                  const float* start, float* c, long ldc, long ahead) {
   for (int step = 0, n = 0; step < kPanel / NR && n < cols; n = S::template first<NV>(++step)) {
     const float* const s = start ? start + n : nullptr;
     if (S::narrow(cols, n)) {
-      tile_m<S, M, 1>(cols - n, kc, a, b + step * NR, S::scale(scale, n), s, c + n, ldc);
+      tile_m<S, M, 1>(cols - n, kc, a, b + step * NR, S::scale(scale, n), s, c + n, ldc, ahead);
     } else {
-      tile_m<S, M, NV>(cols - n, kc, a, b + step * NR, S::scale(scale, n), s, c + n, ldc);
+      tile_m<S, M, NV>(cols - n, kc, a, b + step * NR, S::scale(scale, n), s, c + n, ldc, ahead);
     }
   }
 }
 
 template <class S>
-void tile(int rows, int cols, int kc, const float* a, const void* weights, const float* scale,
-          const float* start, float* c, long ldc) {
+void tile_rows(int rows, int cols, int kc, const float* a, const void* weights, const float* scale,
+               const float* start, float* c, long ldc, long ahead) {
   const typename S::Element* const b = static_cast<const typename S::Element*>(weights);
   switch (rows) {
-#define CINEFUSE_ROWS(n)                                                      \
-  case n:                                                                     \
-    tile_columns<S, (n <= MR ? n : 1)>(cols, kc, a, b, scale, start, c, ldc); \
+#define CINEFUSE_ROWS(n)                                                             \
+  case n:                                                                            \
+    tile_columns<S, (n <= MR ? n : 1)>(cols, kc, a, b, scale, start, c, ldc, ahead); \
     break;
     CINEFUSE_ROWS(1)
     CINEFUSE_ROWS(2)
@@ -190,9 +194,17 @@ void tile(int rows, int cols, int kc, const float* a, const void* weights, const
   }
 }
 
+// Panels of stored weights follow one another; from the shared cache or memory they would be waited for.
+template <class S>
+void tile(int rows, int cols, int kc, const float* a, const void* b, const float* scale, const float* start,
+          float* c, long ldc) {
+  constexpr long kAhead = 8192;
+  tile_rows<S>(rows, cols, kc, a, b, scale, start, c, ldc, kAhead);
+}
+
 void tile_floats(int rows, int cols, int kc, const float* a, const float* b, const float* start, float* c,
                  long ldc) {
-  tile<Floats>(rows, cols, kc, a, b, nullptr, start, c, ldc);
+  tile_rows<Floats>(rows, cols, kc, a, b, nullptr, start, c, ldc, 0);
 }
 
 // Few rows: the weights are a stream read once, so as many panels as the registers hold go side by side.
@@ -233,6 +245,11 @@ CINEFUSE_INLINE void thin_m(int cols, int kc, const float* const* a, const typen
   }
 }
 
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+
 template <class S, int M>
 void thin_columns(int cols, int kc, const float* const* a, const typename S::Element* b, const float* scale,
                   const float* start, float* c, long ldc) {
@@ -242,13 +259,18 @@ void thin_columns(int cols, int kc, const float* const* a, const typename S::Ele
                     : kVectors * M <= 2 * kMost ? kVectors / 2
                                                 : kVectors / 4;
   constexpr int kSide = N < kVectors ? 1 : 4 * N * M <= kMost ? 4 : 2 * N * M <= kMost ? 2 : 1;
-  for (; kSide > 1 && cols > (kSide - 1) * kPanel; cols -= kSide * kPanel) {
-    thin_m<S, M, kSide, kVectors>(cols, kc, a, b, scale, start, c, ldc);
-    b += long{kSide} * kPanel * kc;
-    scale = S::scale(scale, kSide * kPanel);
-    c += kSide * kPanel;
-    if (start) start += kSide * kPanel;
-  }
+  const auto side_by_side = [&](auto count) {
+    constexpr int P = decltype(count)::value;
+    for (; cols > (P - 1) * kPanel; cols -= P * kPanel) {
+      thin_m<S, M, P, kVectors>(cols, kc, a, b, scale, start, c, ldc);
+      b += long{P} * kPanel * kc;
+      scale = S::scale(scale, P * kPanel);
+      c += P * kPanel;
+      if (start) start += P * kPanel;
+    }
+  };
+  if (kSide > 2) side_by_side(Count<kSide>{});
+  if (kSide > 1) side_by_side(Count<2>{});
   for (; cols > 0; cols -= kPanel) {
     for (int step = 0, n = 0; step < kVectors / N && n < cols; n = S::template first<N>(++step)) {
       const float* const s = start ? start + n : nullptr;

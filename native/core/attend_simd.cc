@@ -45,16 +45,52 @@ void dots(long n, long d, float scale, float bias, const float* q, const float* 
   for (; t < n; ++t) e[t] = scale * dot(d, q, x + t * stride) + bias;
 }
 
+// tanh x in half the time of vtanh, whose tails are better: absolute and relative error below 4e-7, at most
+// 1, exactly 1 from 9.02 on; NaN stays NaN. x P(x^2) / Q(x^2) of least relative error on [-9.02, 9.02],
+// fitted by reweighted least squares.
+CINEFUSE_INLINE V score_tanh(V x) {
+  // The operands' order lets NaN through.
+  const V a = vmin(splat(9.02f), vmax(splat(-9.02f), x));
+  const V z = a * a;
+  V p = splat(1.331899746e-8f);
+  p = p * z + splat(2.0583438527e-5f);
+  p = p * z + splat(3.4940326586e-3f);
+  p = p * z + splat(1.3379716873e-1f);
+  p = p * z + splat(1.f);
+  V q = splat(7.761992151e-7f);
+  q = q * z + splat(3.2830893179e-4f);
+  q = q * z + splat(2.5871066377e-2f);
+  q = q * z + splat(4.6713033319e-1f);
+  q = q * z + splat(1.f);
+  return vmin(splat(1.f), vmax(splat(-1.f), a * p / q));
+}
+
+// s and what one row adds to it from j on.
+CINEFUSE_INLINE V tanh_sum(V s, long j, long k, const float* w, const float* z) {
+  for (; j + W <= k; j += W) s += load(w + j) * score_tanh(load(z + j));
+  const int tail = static_cast<int>(k - j);
+  if (tail) s += load_tail(w + j, tail) * score_tanh(load_tail(z + j, tail));
+  return s;
+}
+
 void tanh_scores(long n, long k, const float* w, const float* z, long stride, float* e) {
-  for (long t = 0; t < n; ++t) {
-    const float* p = z + t * stride;
-    V s = V{};
+  long t = 0;
+  for (; t + 4 <= n; t += 4, z += 4 * stride) {  // four rows hide each other's latency
+    V s0 = V{}, s1 = V{}, s2 = V{}, s3 = V{};
     long j = 0;
-    for (; j + W <= k; j += W) s += load(w + j) * vtanh(load(p + j));
-    const int tail = static_cast<int>(k - j);
-    if (tail) s += load_tail(w + j, tail) * vtanh(load_tail(p + j, tail));
-    e[t] = hsum(s);
+    for (; j + W <= k; j += W) {
+      const V v = load(w + j);
+      s0 += v * score_tanh(load(z + j));
+      s1 += v * score_tanh(load(z + stride + j));
+      s2 += v * score_tanh(load(z + 2 * stride + j));
+      s3 += v * score_tanh(load(z + 3 * stride + j));
+    }
+    e[t] = hsum(tanh_sum(s0, j, k, w, z));
+    e[t + 1] = hsum(tanh_sum(s1, j, k, w, z + stride));
+    e[t + 2] = hsum(tanh_sum(s2, j, k, w, z + 2 * stride));
+    e[t + 3] = hsum(tanh_sum(s3, j, k, w, z + 3 * stride));
   }
+  for (; t < n; ++t, z += stride) e[t] = hsum(tanh_sum(V{}, 0, k, w, z));
 }
 
 void softmax(long n, const uint8_t* mask, float* e) {
@@ -93,6 +129,35 @@ void softmax(long n, const uint8_t* mask, float* e) {
   if (mask) {
     for (i = 0; i < n; ++i) {
       if (!mask[i]) e[i] = 0.f;  // also when a NaN among the present has spread
+    }
+  }
+}
+
+// Rows are short: as many as a vector has lanes go side by side, one to a lane.
+void softmax_rows(long rows, long n, const uint8_t* mask, float* e) {
+  const float lowest = -__builtin_inff();
+  float lanes[cinefuse::kMostSoftmaxRow][W];
+  for (; rows > 0; rows -= W, e += W * n, mask += mask ? W * n : 0) {
+    const long here = rows < W ? rows : W;
+    for (long r = 0; r < here; ++r) {
+      for (long i = 0; i < n; ++i) lanes[i][r] = !mask || mask[r * n + i] ? e[r * n + i] : lowest;
+    }
+    for (long r = here; r < W; ++r) {
+      for (long i = 0; i < n; ++i) lanes[i][r] = lowest;
+    }
+    V top = splat(lowest);
+    for (long i = 0; i < n; ++i) top = vmax(top, load(lanes[i]));
+    top = select(top == splat(lowest), V{}, top);  // nothing present: every exponential is 0
+    V sum = V{};
+    for (long i = 0; i < n; ++i) {
+      const V x = vexp(load(lanes[i]) - top);
+      sum += x;
+      store(lanes[i], x);
+    }
+    const V scale = splat(1.f) / select(sum == V{}, splat(1.f), sum);
+    for (long i = 0; i < n; ++i) store(lanes[i], load(lanes[i]) * scale);
+    for (long r = 0; r < here; ++r) {
+      for (long i = 0; i < n; ++i) e[r * n + i] = !mask || mask[r * n + i] ? lanes[i][r] : 0.f;
     }
   }
 }
@@ -208,7 +273,7 @@ float sum(long n, const float* x) {
 }  // namespace
 
 namespace cinefuse {
-CINEFUSE_SIMD_DEFINE(AttendSimd, attend_simd) = {
-    dots, tanh_scores, softmax,     weighted_sum,     feature_attend,
-    axpy, subtract,    standardise, first_non_finite, sum};
+CINEFUSE_SIMD_DEFINE(AttendSimd, attend_simd) = {dots,         tanh_scores,      softmax, softmax_rows,
+                                                 weighted_sum, feature_attend,   axpy,    subtract,
+                                                 standardise,  first_non_finite, sum};
 }

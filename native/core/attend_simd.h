@@ -5,6 +5,8 @@
 
 namespace cinefuse {
 
+constexpr int kMostSoftmaxRow = 64;  // of softmax_rows
+
 struct AttendSimd {
   // e[t] = scale * (q . x[t]) + bias, t < n, vectors of d
   void (*dots)(long n, long d, float scale, float bias, const float* q, const float* x, long stride,
@@ -14,6 +16,8 @@ struct AttendSimd {
   // e <- softmax(e) over n; with a mask (n bytes) over those not 0, the others become exactly 0 whatever they
   // hold; with none present all become 0
   void (*softmax)(long n, const uint8_t* mask, float* e);
+  // e (rows, n): softmax of every row, n <= kMostSoftmaxRow, with the mask (rows, n) as above
+  void (*softmax_rows)(long rows, long n, const uint8_t* mask, float* e);
   // c[j] = sum_t a[t] * x[t][j], j < d. Rows of weight exactly 0 are not read.
   void (*weighted_sum)(long n, long d, const float* a, const float* x, long stride, float* c);
   // Per feature j < d: a_i[j] = softmax over i < n of e_i[j], c[j] = sum_i a_i[j] * h_i[j]. e_i are

@@ -8,8 +8,10 @@
 namespace cinefuse {
 namespace {
 
-constexpr int64_t kRowsATask = 64;
+constexpr int64_t kRowsATask = 60;  // whole tiles of the products, however many modalities
+
 constexpr int kScratch = 0;
+static_assert(kMaxAttendedModalities <= kMostSoftmaxRow, "softmax_rows takes all modalities of a row");
 
 bool is_present(const uint8_t* mask, int64_t i) { return !mask || mask[i] != 0; }
 
@@ -60,7 +62,8 @@ void feature_rows(const ModalityAttention& p, int64_t rows, int64_t m, const flo
   }
 }
 
-// Scratch: the present vectors, one after the other (unless all are), then W h + b, then a row of weights.
+// Scratch: the present vectors, one after the other (unless all are), then W h + b, their scores and the
+// weights.
 void tanh_rows(const ModalityAttention& p, int64_t rows, int64_t m, const float* h, const uint8_t* mask,
                float* c, float* alpha, float* scratch, const Exec& exec) {
   const AttendSimd& simd = attend_simd(exec.isa);
@@ -68,7 +71,7 @@ void tanh_rows(const ModalityAttention& p, int64_t rows, int64_t m, const float*
   float* const gathered = scratch;
   float* const hidden = gathered + rows * m * d;
   float* const scores = hidden + rows * m * k;
-  float* const weights_row = scores + rows * m;
+  float* const weights = alpha ? alpha : scores + rows * m;
   int64_t present = 0;
   for (int64_t i = 0; i < rows * m; ++i) present += is_present(mask, i);
   const float* x = h;
@@ -84,12 +87,10 @@ void tanh_rows(const ModalityAttention& p, int64_t rows, int64_t m, const float*
   gemm(exec, present, {x, d}, p.W, {p.b.data()}, hidden, k);
   simd.tanh_scores(present, k, p.w.data(), hidden, k, scores);
   const float* score = scores;
+  for (int64_t i = 0; i < rows * m; ++i) weights[i] = is_present(mask, i) ? *score++ : 0.f;
+  simd.softmax_rows(rows, m, mask, weights);
   for (int64_t r = 0; r < rows; ++r) {
-    const uint8_t* row_mask = mask ? mask + r * m : nullptr;
-    float* const weights = alpha ? alpha + r * m : weights_row;
-    for (int64_t i = 0; i < m; ++i) weights[i] = is_present(row_mask, i) ? *score++ : 0.f;
-    simd.softmax(m, row_mask, weights);
-    simd.weighted_sum(m, d, weights, h + r * m * d, d, c + r * d);
+    simd.weighted_sum(m, d, weights + r * m, h + r * m * d, d, c + r * d);
   }
 }
 
@@ -97,9 +98,8 @@ void tanh_rows(const ModalityAttention& p, int64_t rows, int64_t m, const float*
 
 size_t modality_attention_scratch(const ModalityAttention& layer, int64_t rows, int64_t modalities) {
   const int64_t vectors = rows * modalities;
-  return static_cast<size_t>(layer.form == AttentionForm::kFeature
-                                 ? 2 * vectors * layer.d
-                                 : vectors * (layer.d + layer.k + 1) + modalities);
+  return static_cast<size_t>(layer.form == AttentionForm::kFeature ? 2 * vectors * layer.d
+                                                                   : vectors * (layer.d + layer.k + 2));
 }
 
 void modality_attention_rows(const ModalityAttention& layer, int64_t rows, int64_t modalities, const float* h,

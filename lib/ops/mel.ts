@@ -153,22 +153,44 @@ export class Spectrogram extends Prepared {
   }
 }
 
+/** What the one-call forms prepared last: making windows and twiddles takes longer than the spectrogram of a second. */
+const recent = new Map<string, Spectrogram>();
+const MOST_RECENT = 4;
+const LONGEST_KEPT = 8192; // samples of a transform: some hundred kilobytes of tables
+
+/** Names every value of a plan with its type, or undefined where one is no plain value and the addon has to judge it. */
+function keyOf(plan: SpectrogramPlan): string | undefined {
+  const values = Object.entries({ ...plan, ...plan.scaling, scaling: undefined });
+  if (!(plan.nFft <= LONGEST_KEPT) || values.some(([, v]) => typeof v === 'object' && v !== null))
+    return undefined;
+  return values.map(([name, v]) => `${name} ${typeof v} ${String(v)}`).join('\n');
+}
+
 async function once(
   spec: SpectrogramSpec,
   samples: Float32Array,
   options: SpectrogramRunOptions,
 ): Promise<SpectrogramResult> {
-  const spectrogram = await Spectrogram.create(spec, options);
-  try {
-    return await spectrogram.run(samples, options);
-  } finally {
-    spectrogram.dispose();
+  const key = keyOf(planOf(spec));
+  const kept = key !== undefined ? recent.get(key) : undefined;
+  const spectrogram = kept ?? (await Spectrogram.create(spec, options));
+  if (key === undefined) {
+    try {
+      return await spectrogram.run(samples, options);
+    } finally {
+      spectrogram.dispose();
+    }
   }
+  // The last one used goes to the end; what falls off the front is freed once no call holds it.
+  recent.delete(key);
+  recent.set(key, spectrogram);
+  if (recent.size > MOST_RECENT) recent.delete(recent.keys().next().value as string);
+  return spectrogram.run(samples, options);
 }
 
 /**
- * Mel spectrogram of one clip by librosa's defaults: `Spectrogram` of kind 'mel' for one call. Keep a `Spectrogram` for
- * many clips.
+ * Mel spectrogram of one clip by librosa's defaults: `Spectrogram` of kind 'mel' for one call. The last few sets of
+ * parameters stay ready; a `Spectrogram` of one's own is for many clips.
  *
  * @param samples  (nSamples) at `sampleRate` Hz, finite, at least 1
  * @returns (nMels, nFrames), nFrames = 1 + ⌊nSamples/hopLength⌋ for even nFft and centred frames

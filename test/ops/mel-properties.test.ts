@@ -272,3 +272,30 @@ test('a tone stands in its bin; a loud frame leaves its neighbours silent', asyn
     t.is(sum > 0, f === 5, `frame ${f}: ${sum}`);
   }
 });
+
+test('one-call forms that keep what they prepared do not mix their parameters up', async (t) => {
+  const x = randomF32(6000, 5, 0);
+  const specs: MelOptions[] = [
+    { sampleRate: 16000, nFft: 512 },
+    { sampleRate: 16000, nFft: 512, norm: null },
+    { sampleRate: 16000, nFft: 512, power: 1 },
+    { sampleRate: 16000, nFft: 512, scaling: { kind: 'db' } },
+    { sampleRate: 16000, nFft: 512, scaling: { kind: 'db', ref: 'max' } },
+    { sampleRate: 16000, nFft: 512, scaling: { kind: 'db', topDb: null } },
+    { sampleRate: 16000, nFft: 512, scaling: { kind: 'log', base: 10 } },
+  ];
+  // In both directions, more sets than are kept, and all at the same time.
+  const order = [...specs, ...[...specs].reverse(), specs[0]!, specs[0]!];
+  const together = await Promise.all(order.map((spec) => melSpectrogram(x, spec)));
+  for (const [i, spec] of order.entries()) {
+    const prepared = await Spectrogram.create({ kind: 'mel', ...spec });
+    const { data } = await prepared.run(x);
+    prepared.dispose();
+    const again = await melSpectrogram(x, spec);
+    t.deepEqual(again.data, data, `${i}`);
+    t.deepEqual(together[i]!.data, data, `${i}, all at once`);
+  }
+  // What only looks like a kept set is refused as ever.
+  await t.throwsAsync(melSpectrogram(x, { ...specs[1], norm: 'null' } as never), { code: 'ERR_INPUT_VALUE' });
+  await t.throwsAsync(melSpectrogram(x, { ...specs[0], nFft: '512' } as never), { code: 'ERR_INPUT_TYPE' });
+});

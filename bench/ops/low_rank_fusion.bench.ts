@@ -5,21 +5,37 @@ import { node, tensor } from '../../test/onnx.js';
 import { type BenchCase, defineSuite } from '../harness.js';
 import { type OnnxPeer, onnxPeer, sameWithin } from './onnx-peer.js';
 
-const dims = [128, 128, 128];
-const rank = 8;
-const out = 128;
+const SHAPES = [
+  { dims: [128, 128, 128], rank: 8, out: 128, batches: [1, 32, 256] },
+  { dims: [768, 512, 128], rank: 4, out: 128, batches: [1, 256] },
+];
 
 const held: LowRankFusion[] = [];
 const peers: OnnxPeer[] = [];
 
 async function cases(): Promise<BenchCase[]> {
+  const list: BenchCase[] = [];
+  for (const shape of SHAPES) list.push(...(await casesOf(shape)));
+  return list;
+}
+
+async function casesOf({ dims, rank, out, batches }: (typeof SHAPES)[number]): Promise<BenchCase[]> {
   const factors = dims.map((d, m) => randomF32(rank * (d + 1) * out, m, 0));
   const rankWeights = randomF32(rank, 4, 0);
   const bias = randomF32(out, 5, 0);
   const layer = await LowRankFusion.create({ dims, rank, outFeatures: out, factors, rankWeights, bias });
-  held.push(layer);
+  const rounded = await LowRankFusion.create({
+    dims,
+    rank,
+    outFeatures: out,
+    factors,
+    rankWeights,
+    bias,
+    weightType: 'bfloat16',
+  });
+  held.push(layer, rounded);
   const list: BenchCase[] = [];
-  for (const rows of [1, 32, 256]) {
+  for (const rows of batches) {
     const h = dims.map((d, m) => randomF32(rows * d, 6 + m, 0));
     const peer = await onnxPeer({
       inputs: Object.fromEntries(dims.map((d, m) => [`h${m}`, [rows, d]])),
@@ -51,9 +67,11 @@ async function cases(): Promise<BenchCase[]> {
       flops: 2 * rows * rank * out * dims.reduce((sum, d) => sum + d + 1, 0),
       bytes: factors.reduce((sum, f) => sum + f.byteLength, 0),
       items: rows,
-      check: sameWithin(1e-5),
+      check: sameWithin(1e-5, { 'cinefuse, bfloat16 weights': 1.5e-2 }),
       contenders: {
         cinefuse: () => layer.run(h, { out: y }),
+        'cinefuse, runSync': () => layer.runSync(h, { out: y }),
+        'cinefuse, bfloat16 weights': () => rounded.run(h),
         'onnxruntime-node': () => peer.run(feeds),
       },
     });

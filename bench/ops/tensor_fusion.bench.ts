@@ -14,6 +14,9 @@ const SHAPES = [
 ];
 const BATCHES = [1, 32, 256];
 
+/** Stored weights, and how far their rounding may carry a result. */
+const STORED = { bfloat16: 1e-2, int8: 4e-2 } as const;
+
 const held: (Linear | TensorFusion)[] = [];
 const peers: OnnxPeer[] = [];
 
@@ -56,6 +59,12 @@ async function cases(): Promise<BenchCase[]> {
     const fusion = await TensorFusion.create({ dims, outFeatures: out, weight, bias });
     const linear = await Linear.create({ inFeatures: width, outFeatures: out, weight, bias });
     held.push(fusion, linear);
+    const stored: Record<string, TensorFusion> = {};
+    for (const weightType of ['bfloat16', 'int8'] as const) {
+      const layer = await TensorFusion.create({ dims, outFeatures: out, weight, bias, weightType });
+      stored[`cinefuse, ${weightType} weights`] = layer;
+      held.push(layer);
+    }
     for (const rows of BATCHES) {
       const h = dims.map((d, m) => randomF32(rows * d, 3 + m, 0));
       const peer = await onnxPeer(graph(dims, out, rows, weight, bias));
@@ -69,9 +78,13 @@ async function cases(): Promise<BenchCase[]> {
         flops: 2 * rows * width * out,
         bytes: 4 * width * out,
         items: rows,
-        check: sameWithin(2e-5),
+        check: sameWithin(2e-5, {
+          'cinefuse, bfloat16 weights': STORED.bfloat16,
+          'cinefuse, int8 weights': STORED.int8,
+        }),
         contenders: {
           cinefuse: () => fusion.run(h, { out: y }),
+          ...Object.fromEntries(Object.entries(stored).map(([name, layer]) => [name, () => layer.run(h)])),
           'outer product, then linear (ours)': async () => {
             await outerProduct(h, { rows, out: z });
             return linear.run(z, { out: materialised });

@@ -3,12 +3,17 @@
  * goes wrong with one film stays with it.
  */
 import type { Embedding } from './encoders/embedding.js';
-import type { Device } from './device.js';
-import { EncoderPool, type PoolDescription } from './encoders/pool.js';
+import type { EncoderPool, PoolDescription } from './encoders/pool.js';
 import { AudioEncoder } from './audio/audio-encoder.js';
 import { CinefuseError, ModelError, throwIfCancelled } from './errors.js';
 import type { Bundle } from './fusion/bundle.js';
 import { FilmSources, type Sample } from './film-sources.js';
+import {
+  endFilmThreads,
+  type FilmThreadOptions,
+  type FilmThreads,
+  startFilmThreads,
+} from './film-threads.js';
 import type { InputName } from './fusion/manifest.js';
 import { MediaDecoder, type MediaDecoderOptions } from './media/decoder.js';
 import type { FrameSampling } from './media/types.js';
@@ -20,7 +25,7 @@ import { PosterEncoder } from './poster/poster-encoder.js';
 import type { Stopwatch } from './stopwatch.js';
 import { TextSequenceEncoder, tokenizerFiles } from './text/text-encoder.js';
 import { type LanguageScorer, ReviewScorer } from './text/review-scorer.js';
-import { TextThread } from './text/text-thread.js';
+import type { TextThread } from './text/text-thread.js';
 import { TfidfEncoder } from './text/tfidf.js';
 import type { Trace } from './trace.js';
 import { TrailerEncoder } from './trailer/trailer-encoder.js';
@@ -46,11 +51,9 @@ export interface EncodedFilm {
   error?: CinefuseError;
 }
 
-export interface FilmEncoderOptions extends MediaDecoderOptions {
-  /** Of the encoders. */
-  threads?: number | undefined;
-  encoderWorkers?: number | undefined;
-  device?: Device | undefined;
+export interface FilmEncoderOptions extends MediaDecoderOptions, FilmThreadOptions {
+  /** Threads that were started before; the encoder takes them over, also when it fails. */
+  started?: FilmThreads | undefined;
   /** How operators run. */
   exec?: Omit<ExecOptions, 'signal'> | undefined;
   trace?: Trace | undefined;
@@ -96,16 +99,12 @@ export class FilmEncoder implements AsyncDisposable {
   /** @throws ModelError, BackendError as EncoderPool.create; BundleError ERR_BUNDLE_SHAPE */
   static async create(bundle: Bundle, options: FilmEncoderOptions): Promise<FilmEncoder> {
     const media = new MediaDecoder(options);
-    const text = new TextThread({ trace: options.trace });
-    let pool: EncoderPool | undefined;
+    const started = options.started ?? (await startFilmThreads(options));
+    const { pool, text } = started;
     try {
       openTokenizers(bundle, text);
       let facts: FactEncoders | undefined;
-      pool = await EncoderPool.create(bundle.encoders, {
-        threads: options.threads,
-        workers: options.encoderWorkers,
-        device: options.device ?? 'auto',
-        trace: options.trace,
+      await pool.load(bundle.encoders, {
         signal: options.signal,
         meanwhile: () => {
           facts = factEncoders(bundle);
@@ -133,7 +132,7 @@ export class FilmEncoder implements AsyncDisposable {
       }
       return encoder;
     } catch (error) {
-      await Promise.all([pool?.dispose(), text.dispose(), media.dispose()]);
+      await Promise.all([endFilmThreads(started), media.dispose()]);
       throw error;
     }
   }

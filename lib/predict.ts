@@ -15,6 +15,7 @@ import {
 import { type Feedback, type SentimentFeedback, sentimentFeedback } from './feedback.js';
 import type { EncodedFilm, EncodingJob, FilmEncoder } from './film-encoder.js';
 import type { FilmIntake } from './film-intake.js';
+import { endFilmThreads, startFilmThreads } from './film-threads.js';
 import { fuseFilms } from './fuse.js';
 import type { Bundle } from './fusion/bundle.js';
 import type { FusionNetwork } from './fusion/network.js';
@@ -117,36 +118,39 @@ export class Predictor implements AsyncDisposable {
     const { device = 'auto', encodersDevice = device } = options;
     const place = await findPlace(parseDevice(device), options.precision);
     parseDevice(encodersDevice, 'encodersDevice');
-    const all = await traced(trace, 'load', 'modules', rooms);
-    const limits = options.bundleLimits ?? {};
-    const bundle = await traced(trace, 'load', 'bundle', () =>
-      all.loadBundle(source ?? defaultBundlePath(), { limits, signal }),
-    );
+    const { encoderWorkers } = options;
+    const threadOptions = { threads, encoderWorkers, device: encodersDevice, trace };
+    const started = await startFilmThreads(threadOptions);
+    let bundle: Bundle | undefined;
     let encoder: FilmEncoder | undefined;
     let network: FusionNetwork | undefined;
     try {
+      const all = await traced(trace, 'load', 'modules', rooms);
+      const limits = options.bundleLimits ?? {};
+      const found = await traced(trace, 'load', 'bundle', () =>
+        all.loadBundle(source ?? defaultBundlePath(), { limits, signal }),
+      );
+      bundle = found;
       encoder = await traced(trace, 'load', 'encoders', () =>
-        all.FilmEncoder.create(bundle, {
-          threads,
+        all.FilmEncoder.create(found, {
+          ...threadOptions,
+          started,
           exec: execOf(place, options),
-          encoderWorkers: options.encoderWorkers,
-          device: encodersDevice,
           ...(options.isolation !== undefined && { isolation: options.isolation }),
           ...(options.mediaLimits !== undefined && { limits: options.mediaLimits }),
-          trace,
           signal,
           meanwhile: () => {
             const start = traceTime();
-            network = all.FusionNetwork.create(bundle.manifest.network, bundle.networkWeights());
+            network = all.FusionNetwork.create(found.manifest.network, found.networkWeights());
             trace?.add('load', 'network', start, traceTime());
           },
         }),
       );
       return new Predictor(all, bundle, encoder, network!, place, options);
     } catch (error) {
-      await encoder?.dispose();
+      await Promise.all([encoder?.dispose(), endFilmThreads(started)]);
       network?.dispose();
-      await bundle.dispose();
+      await bundle?.dispose();
       throw error;
     }
   }

@@ -10,7 +10,7 @@ import type { Trace } from '../trace.js';
 import { chooseThreads, type PoolOptions } from './pool-options.js';
 import type { EncoderSpec } from './spec.js';
 import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
-import type { LoadRequest, LoadResult, ReleaseRequest, RunRequest } from './worker.js';
+import type { LoadRequest, LoadResult, RunRequest, StartRequest, WorkerRequest } from './worker.js';
 import { type RequestLabel, WorkerChannel } from './worker-channel.js';
 
 export type { PoolOptions } from './pool-options.js';
@@ -79,7 +79,7 @@ class Lane {
       crashCode: 'ERR_MODEL_RUN',
       maxHeapMb,
       trace,
-      labelOf: (message) => labelOf(message as LoadRequest | RunRequest | ReleaseRequest),
+      labelOf: (message) => labelOf(message as WorkerRequest),
     });
   }
 
@@ -141,23 +141,44 @@ export class EncoderPool {
    * @throws CancelledError ERR_CANCELLED
    */
   static async create(models: readonly EncoderModel[], options: PoolOptions = {}): Promise<EncoderPool> {
+    return EncoderPool.#of(options).load(models, options);
+  }
+
+  /** A pool that holds nothing yet, its threads already reading ONNX Runtime. @throws InputError as `create` */
+  static start(options: PoolOptions = {}): EncoderPool {
+    const pool = EncoderPool.#of(options);
+    const request: StartRequest = { kind: 'start' };
+    // Without ONNX Runtime it fails, and so does what is loaded after it, with the reason.
+    for (const { channel } of pool.#lanes) channel.request(request).catch(() => {});
+    return pool;
+  }
+
+  static #of(options: PoolOptions): EncoderPool {
     throwIfCancelled(options.signal);
     const { workers, threads } = chooseThreads(options);
     parseDevice(options.device ?? 'cpu');
     declineTelemetry();
-    const pool = new EncoderPool(workers, threads, options);
-    const cancel = () => void pool.dispose();
-    options.signal?.addEventListener('abort', cancel, { once: true });
+    return new EncoderPool(workers, threads, options);
+  }
+
+  /** For a pool that was started; once. Disposes of it when it fails. @throws as `create` */
+  async load(
+    models: readonly EncoderModel[],
+    { signal, meanwhile }: Pick<PoolOptions, 'signal' | 'meanwhile'> = {},
+  ): Promise<this> {
+    const cancel = () => void this.dispose();
+    signal?.addEventListener('abort', cancel, { once: true });
     try {
-      await pool.#load(models, options.meanwhile);
-      throwIfCancelled(options.signal);
-      return pool;
+      throwIfCancelled(signal);
+      await this.#load(models, meanwhile);
+      throwIfCancelled(signal);
+      return this;
     } catch (error) {
-      await pool.dispose();
-      throwIfCancelled(options.signal);
+      await this.dispose();
+      throwIfCancelled(signal);
       throw error;
     } finally {
-      options.signal?.removeEventListener('abort', cancel);
+      signal?.removeEventListener('abort', cancel);
     }
   }
 
@@ -400,7 +421,8 @@ export class EncoderPool {
   }
 }
 
-function labelOf(request: LoadRequest | RunRequest | ReleaseRequest): RequestLabel {
+function labelOf(request: WorkerRequest): RequestLabel {
+  if (request.kind === 'start') return { name: 'load the runtime' };
   if (request.kind === 'release') return { name: 'release' };
   if (request.kind === 'load') return { name: `load ${request.encoder}` };
   const dims = Object.values(request.feeds)[0]?.dims ?? [];

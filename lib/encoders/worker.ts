@@ -39,7 +39,13 @@ export interface ReleaseRequest {
   kind: 'release';
 }
 
-type Request = { id: number } & (LoadRequest | RunRequest | ReleaseRequest);
+/** Reads ONNX Runtime, so that the first model does not wait for it. */
+export interface StartRequest {
+  kind: 'start';
+}
+
+export type WorkerRequest = StartRequest | LoadRequest | RunRequest | ReleaseRequest;
+type Request = { id: number } & WorkerRequest;
 
 const { nativeFlag } = workerData as { nativeFlag: Int32Array };
 const sessions = new Map<string, InferenceSession>();
@@ -151,6 +157,9 @@ async function answer(request: Request): Promise<void> {
       reply = { id: request.id, value: result.value };
     } else if (request.kind === 'load') {
       reply = { id: request.id, value: await insideNativeCode(nativeFlag, () => load(request)) };
+    } else if (request.kind === 'start') {
+      await insideNativeCode(nativeFlag, loadRuntime);
+      reply = { id: request.id, value: undefined };
     } else {
       reply = { id: request.id, value: await insideNativeCode(nativeFlag, releaseAll) };
     }

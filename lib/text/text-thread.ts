@@ -24,6 +24,11 @@ export class TextThread {
     });
   }
 
+  /** Starts the thread and lets it read its language tables, so that the first task does not wait for them. */
+  start(): void {
+    this.detectLanguage('a').catch(() => {}); // what is wrong shows with the first task
+  }
+
   /**
    * detectLanguage off the main thread.
    *

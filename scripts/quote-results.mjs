@@ -1,6 +1,6 @@
 // Writes what was measured into the README, between its "quoted" comments: the report on the example film (from the
-// command), the quality of the default bundle (from training/results) and the benchmarks (from the newest file of
-// bench/results). To be run after a new bundle or a new benchmark: node scripts/quote-results.mjs
+// command), the quality of the default bundle (from training/results) and the benchmarks (from the newest files of
+// bench/results). To be run after a new bundle or a new benchmark: node scripts/quote-results.mjs [SECTION...]
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -70,56 +70,55 @@ function reportSection() {
   return `\`\`\`\n${stdout.trimEnd()}\n\`\`\``;
 }
 
-/** The cases the README shows: suite, case, the peer to compare with. */
-const SHOWN = [
-  ['mel', 'librosa defaults, 15 s of 22.05 kHz, 128 bands', 'fft.js, sparse bank'],
-  ['frames', '1080p RGB -> 224, bilinear, normalised planes', 'sharp linear + JavaScript'],
-  ['frames', '1080p RGB -> 224, bicubic, RGB bytes', 'sharp cubic'],
-  ['tensor_fusion', '32x32x32 -> 128, batch 32', 'onnxruntime-node'],
-  ['tensor_fusion', '32x32x32 -> 128, batch 256', 'onnxruntime-node'],
-  ['low_rank_fusion', '128, 128, 128, rank 8 -> 128, batch 32', 'onnxruntime-node'],
-  [
-    'fusion-network',
-    '4 modalities, 16 steps of trailer, attention fusion, 3 outputs, batch 16',
-    'ONNX Runtime',
-  ],
-];
+/** Of the peers' suites, each case's first contender: ours as most would call it. */
+const FIRST = (m) => m.contender.startsWith('cinefuse');
 
-export function benchSection(result) {
+/** @param peers  of `npm run bench:peers`; @param films  of `npm run bench`, with the suite `predict` */
+export function benchSection(peers, films) {
   const time = (seconds) =>
     seconds >= 1e-3
       ? `${Number((seconds * 1e3).toPrecision(3))} ms`
       : `${Number((seconds * 1e6).toPrecision(3))} µs`;
-  const rows = SHOWN.map(([suite, name, peer]) => {
-    const of = result.measurements.filter((m) => m.suite === suite && m.case === name);
-    const theirs = of.find((m) => m.contender === peer);
-    if (!theirs) throw new Error(`the benchmark has no ${suite}, ${name}, ${peer}`);
-    const [ours] = of;
-    return `| ${suite}: ${name} | ${time(ours.median)} | ${peer} ${time(theirs.median)} | ${theirs.timesOurs.toFixed(1)} | ${ours.timesFloor?.toFixed(1) ?? ''} |`;
+  const of = (threads, name) =>
+    peers.runs
+      .filter((run) => run.threads === threads)
+      .flatMap((run) => run.measurements.filter((m) => m.case === name));
+  const best = (list) =>
+    list.filter((m) => !FIRST(m) && !m.differs).reduce((a, b) => (b.median < a.median ? b : a));
+  const names = new Set(peers.runs.flatMap((run) => run.measurements.map((m) => m.case)));
+  const most = Math.max(...peers.runs.map((run) => run.threads));
+  const rows = [...names].map((name) => {
+    const one = of(1, name);
+    const [ours, peer, more] = [one.find(FIRST), best(one), of(most, name)];
+    const ratio = more.length > 0 ? (best(more).median / more.find(FIRST).median).toFixed(1) : '';
+    return `| ${name} | ${time(ours.median)} | ${peer.contender} ${time(peer.median)} | ${(peer.median / ours.median).toFixed(1)} | ${ratio} | ${ours.timesFloor?.toFixed(1) ?? ''} |`;
   });
-  const films = result.measurements.filter(
-    (m) => m.suite === 'predict' && m.contender === 'cinefuse' && /^example film/.test(m.case),
-  );
-  const perSecond = films.map(
-    (m) => `${m.itemsPerSecond.toFixed(0)} (${m.case.replace(/^.* x /, 'batch ')})`,
-  );
+  const perSecond = films.measurements
+    .filter(({ suite, contender }) => suite === 'predict' && contender.startsWith('cinefuse'))
+    .map((m) => `${m.itemsPerSecond.toFixed(0)} (${m.case})`);
   return [
-    `${result.cpu}, ${result.cores} cores, ${result.threads} threads, ${result.isa}, Node ${result.node}, ${result.date.slice(0, 10)}, \`${result.command}\`.`,
-    'Medians on a machine with other work; the ratios are of one run.',
+    `${peers.cpu}, ${peers.isa}, Node ${peers.node}, ${peers.date.slice(0, 10)}, \`${peers.command}\`. Medians on one thread; the peer`,
+    'is the fastest of all from npm and Python that do the same work in the same run.',
     '',
-    '| | cinefuse | peer | times as fast | times the floor |',
-    '| --- | --- | --- | --- | --- |',
+    `| | cinefuse | best peer | times as fast | on ${most} threads | times the floor |`,
+    '| --- | ---: | --- | ---: | ---: | ---: |',
     ...rows,
     '',
-    `Whole predictions of the example film a second: ${perSecond.join(', ')}.`,
+    `Whole predictions a second: ${perSecond.join(', ')}.`,
   ].join('\n');
 }
 
-function newestBench() {
-  const files = readdirSync(path.join(root, 'bench', 'results')).filter((file) =>
-    /^\d{4}-.*\.json$/.test(file),
-  );
-  return readJson(path.join('bench', 'results', files.sort().at(-1)));
+/** The newest of the results whose names match, and which have what is needed. */
+function newest(pattern, has = () => true) {
+  const folder = path.join('bench', 'results');
+  const files = readdirSync(path.join(root, folder)).filter((file) => pattern.test(file));
+  const found = files
+    .sort()
+    .reverse()
+    .map((file) => readJson(path.join(folder, file)))
+    .find(has);
+  if (!found) throw new Error(`${folder} has no results that match ${pattern}`);
+  return found;
 }
 
 /** The text between two comments, replaced. */
@@ -130,11 +129,21 @@ export function quote(readme, name, text) {
   return `${readme.slice(0, from + open.length)}${text}${readme.slice(to)}`;
 }
 
+const SECTIONS = {
+  report: reportSection,
+  quality: () => qualitySection(readJson('training/results/quality.json')),
+  benchmarks: () =>
+    benchSection(
+      newest(/^peers-.*\.json$/),
+      newest(/^\d{4}-.*\.json$/, ({ measurements }) => measurements.some(({ suite }) => suite === 'predict')),
+    ),
+};
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const file = path.join(root, 'README.md');
   let readme = readFileSync(file, 'utf8');
-  readme = quote(readme, 'report', reportSection());
-  readme = quote(readme, 'quality', qualitySection(readJson('training/results/quality.json')));
-  readme = quote(readme, 'benchmarks', benchSection(newestBench()));
+  const chosen = process.argv.slice(2);
+  for (const [name, section] of Object.entries(SECTIONS))
+    if (chosen.length === 0 || chosen.includes(name)) readme = quote(readme, name, section());
   writeFileSync(file, readme);
 }

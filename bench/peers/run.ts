@@ -2,11 +2,14 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type Floors, measureFloors, SGEMM_SIZE, sgemmInput, sgemmRate } from '../floors.js';
-import { type BenchSuite, FULL_RUN, type Measurement, QUICK_RUN, runSuite } from '../harness.js';
+import { type BenchSuite, type Measurement, QUICK_RUN, type RunOptions, runSuite } from '../harness.js';
 import { npmVersions } from './npm.js';
 import { endPeers, notRun, pythonPeers, pythonVersions, shaped } from './peers.js';
 
 export const SUITES = ['mel', 'frames', 'fusion', 'attention', 'head'] as const;
+
+/** Shorter turns than those of `npm run bench`, since there are some 160 contenders. */
+const RUN: RunOptions = { rounds: 5, secondsPerTurn: 0.15, warmUpCalls: 2, quick: false };
 
 /** Cases of one suite on one number of threads. */
 export interface PeerRun {
@@ -63,7 +66,7 @@ async function child(order: Order): Promise<void> {
       await runSuite(
         { ...suite, cases: chosen },
         order.floors,
-        order.quick ? QUICK_RUN : FULL_RUN,
+        order.quick ? QUICK_RUN : RUN,
         (measurements) => send({ measurements }),
       );
     else await suite.dispose?.();

@@ -316,7 +316,8 @@ test.serial('without the optional decoders the error says what to install', asyn
   mkdirSync(join(bare, 'lib'), { recursive: true });
   writeFileSync(join(bare, 'package.json'), '{ "type": "module" }');
   cpSync(join(lib, 'media'), join(bare, 'lib', 'media'), { recursive: true });
-  for (const file of ['errors.js', 'exit.js', 'slots.js']) cpSync(join(lib, file), join(bare, 'lib', file));
+  for (const file of ['errors.js', 'exit.js', 'slots.js', 'trace.js'])
+    cpSync(join(lib, file), join(bare, 'lib', file));
   const png = (
     await sharp({ create: { width: 2, height: 2, channels: 3, background: '#fff' } })
       .png()

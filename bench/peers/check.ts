@@ -2,8 +2,8 @@
  * npm run bench:check [-- SUITE... --case TEXT --threads 1,2 --against FILE]
  *
  * Has anything become slower? Runs the peers' suites and compares, not times, but how many times as long as ours the best
- * peer takes, with the newest committed results (bench/results/peers-*.json). What fell by more than 20 % is measured
- * again, longer, and named if it stays so; the exit code is then 1.
+ * peer takes, with the newest committed results (bench/results/peers-*.json). What fell by more than 20 %, by medians and
+ * by the fastest calls, is measured again, longer, and named if it stays so; the exit code is then 1.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';

@@ -48,6 +48,7 @@ async function main(): Promise<void> {
     });
     runs.push(...done.map((run) => ({ ...run, date: about.date, commit: about.commit })));
   }
+  if (runs.length === 0) throw new Error(`No case of ${suites.join(', ')} has ${values.case} in its name`);
   for (const [name, reason] of bench.notRun) console.log(`not run: ${name} (${reason})`);
 
   const output = path.resolve(values.into ?? values.output);

@@ -43,6 +43,13 @@ test('what fell by more than a fifth is found by its ratio, whatever the times',
   t.deepEqual(slowerCode.map(fell), [true, false]);
 });
 
+test('one slow median is not enough: the fastest calls must have fallen as well', (t) => {
+  const busy = run({ cinefuse: 2, peer: 4 });
+  busy.measurements[0]!.min = 1;
+  const [change] = changes([run({ cinefuse: 1, peer: 4 })], [busy]);
+  t.deepEqual([change!.before, change!.now, change!.fastest.now, fell(change!)], [4, 2, 4, false]);
+});
+
 test('only peers that were measured both times are compared, on as many threads', (t) => {
   const committed = [run({ cinefuse: 1, quick: 2, slow: 8 })];
   t.deepEqual(

@@ -148,6 +148,8 @@ Normalisation make_normalisation(const FramesTransform& t) {
     const double scale = t.scale / t.std[c], shift = -t.mean[c] / t.std[c];
     n.scale[c] = static_cast<float>(scale);
     n.shift[c] = static_cast<float>(shift);
+    n.exact_scale[c] = scale;
+    n.exact_shift[c] = shift;
     for (int i = 0; i < 256; ++i) n.levels[c][i] = static_cast<float>(i * scale + shift);
   }
   return n;

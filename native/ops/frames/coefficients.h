@@ -41,6 +41,7 @@ FramePlan make_frame_plan(const FramesTransform& transform, int32_t width, int32
 // y = scale * level + shift of each channel, and y of the 256 levels, made in float64.
 struct Normalisation {
   float scale[3], shift[3];
+  double exact_scale[3], exact_shift[3];  // the same
   float levels[3][256];
 };
 Normalisation make_normalisation(const FramesTransform& transform);

@@ -7,14 +7,12 @@
 #include "coefficients.h"
 #include "frames.h"
 #include "frames_simd.h"
+#include "frames_target.h"
+#include "planar.h"
 #include "rows.h"
 
 namespace cinefuse {
 namespace {
-
-struct Plan : FramePlan {
-  bool two_at_most;  // every input row counts for two output rows at most
-};
 
 // Whether output i + 1 begins where output i - 1 has ended, but for weights that rounding left of nothing.
 bool two_at_most(const Coefficients& c) {
@@ -27,73 +25,23 @@ bool two_at_most(const Coefficients& c) {
   return true;
 }
 
-Plan make_plan(const FramesTransform& t, int32_t width, int32_t height) {
-  Plan p{make_frame_plan(t, width, height), false};
+CpuPlan make_plan(const FramesTransform& t, int32_t width, int32_t height, Isa isa) {
+  CpuPlan p{make_frame_plan(t, width, height), false, {}, {}, {}, {}};
   p.two_at_most = t.rounding == Rounding::kFloat && two_at_most(p.v);
+  if (planar_supported(isa)) p.planar = PlanarPass(p.h, t.rounding);
+  if (p.two_at_most && p.planar.pays()) {
+    p.chroma_h = on_halves(p.h);
+    p.chroma_v = on_halves(p.v);
+    p.chroma_pass = PlanarPass(p.chroma_h, t.rounding);
+  }
   return p;
-}
-
-// One picture's place in the output, and what is written there.
-struct Target : Normalisation {
-  FramesOutput kind;
-  int64_t h, w;
-  uint8_t* out;
-  const FramesSimd* simd;
-  uint16_t half_levels[3][256];
-
-  template <class T>
-  T* at(int c, int64_t y, int64_t x) const {
-    return reinterpret_cast<T*>(out) + (c * h + y) * w + x;
-  }
-  // Padding: columns [x0, x1) of row y.
-  void pad(int64_t y, int64_t x0, int64_t x1) const {
-    if (x0 >= x1) return;
-    if (kind == FramesOutput::kRgb24) {
-      std::memset(out + 3 * (y * w + x0), 0, static_cast<size_t>(3 * (x1 - x0)));
-      return;
-    }
-    for (int c = 0; c < 3; ++c) {
-      if (kind == FramesOutput::kFloat32) {
-        std::fill(at<float>(c, y, x0), at<float>(c, y, x1), levels[c][0]);
-      } else {
-        std::fill(at<uint16_t>(c, y, x0), at<uint16_t>(c, y, x1), half_levels[c][0]);
-      }
-    }
-  }
-  void put_u8(int64_t y, int64_t x, int64_t n, const uint8_t* rgb) const {
-    if (kind == FramesOutput::kRgb24) {
-      std::memcpy(out + 3 * (y * w + x), rgb, static_cast<size_t>(3 * n));
-      return;
-    }
-    for (int c = 0; c < 3; ++c) {
-      if (kind == FramesOutput::kFloat32) {
-        float* to = at<float>(c, y, x);
-        for (int64_t i = 0; i < n; ++i) to[i] = levels[c][rgb[3 * i + c]];
-      } else {
-        uint16_t* to = at<uint16_t>(c, y, x);
-        for (int64_t i = 0; i < n; ++i) to[i] = half_levels[c][rgb[3 * i + c]];
-      }
-    }
-  }
-};
-
-Target make_target(const FramesParams& p, const FramesSimd& simd) {
-  Target t{};
-  static_cast<Normalisation&>(t) = make_normalisation(p.transform);
-  t.kind = p.output;
-  t.h = p.h;
-  t.w = p.w;
-  t.out = static_cast<uint8_t*>(p.out);
-  t.simd = &simd;
-  for (int c = 0; c < 3; ++c) simd.to_half(256, t.levels[c], t.half_levels[c]);
-  return t;
 }
 
 // Horizontal pass and normalisation of outputs [begin, end) of `rows` rows from y. `mixed` begins at input
 // column `from` and is one row of RGB pixels or, `grouped`, a group of rows; `converted`: scratch of 3 *
 // kMostGroupRows output rows.
-void put_float(const Plan& plan, const Target& target, int64_t y, int rows, const float* mixed, bool grouped,
-               int64_t from, int64_t begin, int64_t end, float* converted) {
+void put_float(const CpuPlan& plan, const Target& target, int64_t y, int rows, const float* mixed,
+               bool grouped, int64_t from, int64_t begin, int64_t end, float* converted) {
   const bool half = target.kind == FramesOutput::kFloat16;
   float* planes[3 * kMostGroupRows];
   for (int k = 0; k < 3 * rows; ++k) {
@@ -117,7 +65,8 @@ void put_float(const Plan& plan, const Target& target, int64_t y, int rows, cons
 
 // Output rows [row0, row1) in float32: vertical pass of a strip of columns into one row (of YUV: into a group
 // of rows), horizontal pass out of it.
-void float_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
+void float_band(const FrameImage& image, const CpuPlan& plan, const Target& target, int64_t row0,
+                int64_t row1) {
   const FramesSimd& simd = *target.simd;
   const bool planar = is_yuv(image.format), direct = image.format == PixelFormat::kRgb24;
   const int slots = plan.v.taps;
@@ -174,7 +123,8 @@ void float_band(const FrameImage& image, const Plan& plan, const Target& target,
 // As float_band, for YUV when every input row counts for two output rows at most: step i takes the rows from
 // where output i begins to where i + 1 does, completes i - 1 and carries what it has of i. Nothing of the
 // converted picture is stored.
-void yuv_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
+void yuv_band(const FrameImage& image, const CpuPlan& plan, const Target& target, int64_t row0,
+              int64_t row1) {
   const FramesSimd& simd = *target.simd;
   const Coefficients& v = plan.v;
   const int64_t lead = plan.h.begin & 1, x0 = plan.h.begin - lead;  // chroma is made for pairs of columns
@@ -240,7 +190,7 @@ void yuv_band(const FrameImage& image, const Plan& plan, const Target& target, i
 }
 
 // Output rows [row0, row1) in Pillow's 8-bit arithmetic.
-void u8_band(const FrameImage& image, const Plan& plan, const Target& target, int64_t row0, int64_t row1) {
+void u8_band(const FrameImage& image, const CpuPlan& plan, const Target& target, int64_t row0, int64_t row1) {
   const FramesSimd& simd = *target.simd;
   constexpr int kTogether = 4;  // rows of one call of the horizontal pass
   const int64_t columns = plan.h.end - plan.h.begin, n = plan.x1 - plan.x0;
@@ -315,9 +265,17 @@ void frames_cpu(const FramesParams& p, const Exec& exec) {
     if (k == leaders.size()) leaders.push_back(i);
     plan_of[i] = static_cast<int>(k);
   }
-  std::vector<Plan> plans(leaders.size());
+  std::vector<CpuPlan> plans(leaders.size());
   parallel_for(exec, static_cast<int>(leaders.size()), [&](int k) {
-    plans[k] = make_plan(p.transform, p.images[leaders[k]].width, p.images[leaders[k]].height);
+    plans[k] = make_plan(p.transform, p.images[leaders[k]].width, p.images[leaders[k]].height, exec.isa);
+  });
+
+  // The same way for all bands of a picture, so that no result depends on how it is cut.
+  std::vector<uint8_t> by_halves(n);
+  parallel_for(exec, n, [&](int i) {
+    const FrameImage& image = p.images[i];
+    by_halves[i] = is_yuv(image.format) && image.chroma == ChromaSiting::kNearest &&
+                   plans[plan_of[i]].chroma_pass.pays() && seldom_clamped(image, plans[plan_of[i]]);
   });
 
   const Target target = make_target(p, simd);
@@ -328,7 +286,7 @@ void frames_cpu(const FramesParams& p, const Exec& exec) {
   const int64_t band = (p.h + bands - 1) / bands;
   parallel_for(exec, static_cast<int>(n * bands), [&](int task) {
     const int i = static_cast<int>(task / bands);
-    const Plan& plan = plans[plan_of[i]];
+    const CpuPlan& plan = plans[plan_of[i]];
     Target mine = target;
     mine.out += i * 3 * p.h * p.w * element;
     const int64_t row0 = task % bands * band, row1 = std::min(p.h, row0 + band);
@@ -342,9 +300,14 @@ void frames_cpu(const FramesParams& p, const Exec& exec) {
     }
     const int64_t from = std::max(row0, plan.y0), to = std::min(row1, plan.y1);
     if (from >= to) return;
-    if (p.transform.rounding == Rounding::kFloat && is_yuv(p.images[i].format) && plan.two_at_most) {
+    const bool yuv = is_yuv(p.images[i].format), whole = p.transform.rounding == Rounding::kUint8;
+    if (plan.planar.pays() && (whole || !yuv)) {
+      planar_band(p.images[i], plan, mine, from, to, whole);
+    } else if (by_halves[i]) {
+      yuv_planar_band(p.images[i], plan, mine, from, to);
+    } else if (!whole && yuv && plan.two_at_most) {
       yuv_band(p.images[i], plan, mine, from, to);
-    } else if (p.transform.rounding == Rounding::kFloat) {
+    } else if (!whole) {
       float_band(p.images[i], plan, mine, from, to);
     } else {
       u8_band(p.images[i], plan, mine, from, to);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scaler.h"
+
 namespace cinefuse {
 
 void fusion_network_cpu(const FusionNetwork& network, const FusionNetworkParams& params, const Exec& exec);
@@ -65,19 +67,31 @@ class Builder {
     for (NetworkModality& m : n.modalities) {
       m.mean = read_.vector(m.dim);
       m.scale = read_.vector(m.dim);
+      AdditiveWeights pooling{m.dim, m.attention.k, nullptr, nullptr, nullptr};
       if (m.pooling == Pooling::kAttention) {
-        AdditiveWeights weights{m.dim, m.attention.k, nullptr, nullptr, nullptr};
-        weights.W = read_.take(weights.k * weights.d);
-        weights.b = read_.take(weights.k);
-        weights.w = read_.take(weights.k);
-        m.attention = additive_prepare(weights, Exec());
-        network_->bytes += static_cast<int64_t>(m.attention.W.bytes());
+        pooling.W = read_.take(pooling.k * pooling.d);
+        pooling.b = read_.take(pooling.k);
+        pooling.w = read_.take(pooling.k);
       }
       if (n.kind == FusionKind::kKernel) {
+        pool(m, pooling);
         landmarks_.push_back({read_.take(m.projection.out * m.dim), read_.take(m.projection.out)});
         continue;
       }
-      fill(m.projection, m.dim);
+      const float* W = read_.take(m.projection.out * m.dim);
+      const float* b = read_.take(m.projection.out);
+      ScaledLayer projection, scores;
+      m.plain = fold_scaler(m.projection.out, m.mean, m.scale, W, b, projection) &&
+                (!pooling.W || fold_scaler(pooling.k, m.mean, m.scale, pooling.W, pooling.b, scores));
+      if (m.plain) {
+        W = projection.W.data();
+        b = projection.b.data();
+        if (pooling.W) pooling.W = scores.W.data(), pooling.b = scores.b.data();
+        m.mean.assign(m.mean.size(), 0.f);
+        m.scale.assign(m.scale.size(), 1.f);
+      }
+      pool(m, pooling);
+      fill(m.projection, m.dim, W, b);
       if (n.kind == FusionKind::kConcat || on_side(0, m)) {
         m.absent = read_.vector(m.projection.out);
       }
@@ -304,17 +318,27 @@ class Builder {
     return l;
   }
 
-  PackedMatrix matrix(int64_t out, int64_t in) {
-    const float* data = read_.take(out * in);
+  void pool(NetworkModality& m, const AdditiveWeights& weights) {
+    if (!weights.W) return;
+    m.attention = additive_prepare(weights, Exec());
+    network_->bytes += static_cast<int64_t>(m.attention.W.bytes());
+  }
+
+  PackedMatrix matrix(int64_t out, int64_t in, const float* data) {
     PackedMatrix packed = PackedMatrix::pack(Exec(), data, out, in);
     network_->bytes += static_cast<int64_t>(packed.bytes());
     return packed;
   }
 
   void fill(NetworkLayer& l, int64_t in) {
+    const float* W = read_.take(l.out * in);
+    fill(l, in, W, read_.take(l.out));
+  }
+
+  void fill(NetworkLayer& l, int64_t in, const float* W, const float* b) {
     l.in = in;
-    l.W = matrix(l.out, in);
-    l.bias = read_.vector(l.out);
+    l.W = matrix(l.out, in, W);
+    l.bias.assign(b, b + l.out);
     if (l.norm) {
       l.gain = read_.vector(l.out);
       l.shift = read_.vector(l.out);

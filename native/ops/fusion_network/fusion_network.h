@@ -69,6 +69,7 @@ struct NetworkModality {
   int64_t dim = 0, column = 0;  // column of h_m in a row of all h
   Pooling pooling = Pooling::kNone;
   std::vector<float> mean, scale;
+  bool plain = false;           // the scaler does nothing: it is part of the weights
   AdditiveAttention attention;  // over time, where that is the pooling
   NetworkLayer projection;
   std::vector<float> absent;

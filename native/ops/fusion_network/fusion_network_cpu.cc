@@ -100,13 +100,17 @@ class Task {
     for (int64_t i = 0; i < count; ++i) {
       exec_.check_cancelled();
       const NetworkModality& m = n_.modalities[static_cast<size_t>(i)];
-      const int64_t present = gather(m, i);
+      const Vectors x = gather(m, i);
       if (n_.kind == FusionKind::kKernel) {
-        compare(m, i, present);
+        compare(m, i, x.rows);
         continue;
       }
-      apply(m.projection, present, b_.x, m.dim, b_.z);
-      if (late && m.is_late()) add_late(m, i, present, heads);
+      if (x.rows == rows_ && n_.kind != FusionKind::kLate && !m.is_late()) {
+        project(m, i, x, place(m), n_.multiplies() ? m.projection.out : n_.columns);
+        continue;
+      }
+      project(m, i, x, b_.z, m.projection.out);
+      if (late && m.is_late()) add_late(m, i, x.rows, heads);
       if (n_.kind != FusionKind::kLate) scatter(m, i);
     }
     exec_.check_cancelled();
@@ -168,53 +172,69 @@ class Task {
     if (p_.modality_weights) copy(weights, rows_ * count(), p_.modality_weights + first_ * count());
   }
 
-  // b.x <- the present rows of modality i, one vector each; returns how many.
-  int64_t gather(const NetworkModality& m, int64_t i) {
+  // One vector for each row where a modality is present, beside each other.
+  struct Vectors {
+    const float* x;
+    int64_t rows;
+  };
+
+  // In the input itself where nothing has to be done to it, else in b.x.
+  Vectors gather(const NetworkModality& m, int64_t i) {
     const NetworkInput& input = p_.inputs[i];
     if (input.weights) zero(input.weights + first_ * input.steps, rows_ * input.steps);
-    if (m.pooling == Pooling::kAttention && input.x) return gather_attended(m, i);
+    if (m.pooling == Pooling::kAttention && input.x) return {b_.x, gather_attended(m, i)};
     int64_t n = 0;
+    for (int64_t r = 0; r < rows_; ++r) n += present(r)[i] != 0;
+    if (n == rows_ && m.plain && m.pooling == Pooling::kNone) return {input.x + first_ * m.dim, n};
+    float* to = b_.x;
     for (int64_t r = 0; r < rows_; ++r) {
       if (!present(r)[i]) continue;
       const float* const x = input.x + (first_ + r) * input.steps * m.dim;
       const int64_t length = steps_of(input, r);
-      float* const to = b_.x + n++ * m.dim;
-      require_finite(m, x, length, r);
+      if (n_.kind == FusionKind::kKernel) require_finite(m, x, length, r);
       if (m.pooling == Pooling::kNone) {
-        simd_.standardise(m.dim, x, m.mean.data(), m.scale.data(), to);
-        continue;
+        scale(m, x, to);
+      } else {
+        std::fill(b_.scores, b_.scores + length, 1.f / static_cast<float>(length));
+        simd_.weighted_sum(length, m.dim, b_.scores, x, m.dim, to);
+        if (!m.plain) scale(m, to, to);
+        if (input.weights) copy(b_.scores, length, input.weights + (first_ + r) * input.steps);
       }
-      std::fill(b_.scores, b_.scores + length, 1.f / static_cast<float>(length));
-      simd_.weighted_sum(length, m.dim, b_.scores, x, m.dim, to);
-      simd_.standardise(m.dim, to, m.mean.data(), m.scale.data(), to);
-      if (input.weights) copy(b_.scores, length, input.weights + (first_ + r) * input.steps);
+      to += m.dim;
     }
-    return n;
+    return {b_.x, n};
   }
 
-  // As gather, for attention over time: the steps of several rows are scored in one product.
+  void scale(const NetworkModality& m, const float* x, float* to) const {
+    if (m.plain) return copy(x, m.dim, to);
+    simd_.standardise(m.dim, x, m.mean.data(), m.scale.data(), to);
+  }
+
+  // As gather, for attention over time: the steps of several rows are scored in one product. Steps that need
+  // no scaling and lie beside each other are read where they lie.
   int64_t gather_attended(const NetworkModality& m, int64_t i) {
     const NetworkInput& input = p_.inputs[i];
     int64_t n = 0, r = 0;
     while (r < rows_) {
       int64_t steps = 0, waiting = 0;
       int64_t rows[kMostRows];
+      const float* first = b_.steps;
       for (; r < rows_; ++r) {
         if (!present(r)[i]) continue;
         const int64_t length = steps_of(input, r);
-        if (waiting && steps + length > kAdditiveBlock) break;
         const float* const x = input.x + (first_ + r) * input.steps * m.dim;
-        require_finite(m, x, length, r);
-        for (int64_t t = 0; t < length; ++t) {
-          simd_.standardise(m.dim, x + t * m.dim, m.mean.data(), m.scale.data(),
-                            b_.steps + (steps + t) * m.dim);
+        if (waiting && (steps + length > kAdditiveBlock || (m.plain && x != first + steps * m.dim))) break;
+        if (!m.plain) {
+          for (int64_t t = 0; t < length; ++t) scale(m, x + t * m.dim, b_.steps + (steps + t) * m.dim);
+        } else if (!waiting) {
+          first = x;
         }
         steps += length;
         rows[waiting++] = r;
       }
-      additive_scores(m.attention, steps, b_.steps, b_.scores, b_.pooling, exec_);
+      if (waiting) score(m, input, steps, first, rows);
       float* scores = b_.scores;
-      const float* x = b_.steps;
+      const float* x = first;
       for (int64_t j = 0; j < waiting; ++j) {
         const int64_t length = steps_of(input, rows[j]);
         simd_.softmax(length, nullptr, scores);
@@ -227,9 +247,47 @@ class Task {
     return n;
   }
 
+  // b.scores <- those of the steps at x, which are all the steps of `rows`.
+  void score(const NetworkModality& m, const NetworkInput& input, int64_t steps, const float* x,
+             const int64_t* rows) {
+    const AdditiveAttention& layer = m.attention;
+    int64_t before = 0;  // steps of the rows before rows[0]
+    for (int64_t t = 0; t < steps; t += kAdditiveBlock) {
+      const int64_t block = std::min(kAdditiveBlock, steps - t);
+      gemm(exec_, block, {x + t * m.dim, m.dim}, layer.W, {layer.b.data()}, b_.pooling, layer.k);
+      for (int64_t j = 0; j < block; ++j) {
+        if (is_finite(b_.pooling[j * layer.k])) continue;
+        for (; before + steps_of(input, *rows) <= t + j; ++rows) before += steps_of(input, *rows);
+        require_finite(m, input.x + (first_ + *rows) * input.steps * m.dim, steps_of(input, *rows), *rows);
+      }
+      simd_.tanh_scores(block, layer.k, layer.w.data(), b_.pooling, layer.k, b_.scores + t);
+    }
+  }
+
+  // y (x.rows, out), rows ldy apart <- h of the rows where modality i is present.
+  void project(const NetworkModality& m, int64_t i, const Vectors& x, float* y, int64_t ldy) const {
+    const NetworkLayer& layer = m.projection;
+    if (x.rows == 0) return;
+    gemm(exec_, x.rows, {x.x, m.dim}, layer.W, {layer.bias.data()}, y, ldy);
+    const float* z = y;
+    for (int64_t r = 0; r < rows_; ++r) {
+      if (!present(r)[i]) continue;
+      if (!is_finite(*z)) {
+        const NetworkInput& input = p_.inputs[i];
+        require_finite(m, input.x + (first_ + r) * input.steps * m.dim, steps_of(input, r), r);
+      }
+      z += ldy;
+    }
+    finish(layer, x.rows, y, ldy);
+  }
+
   int64_t steps_of(const NetworkInput& input, int64_t row) const {
     return input.lengths ? input.lengths[first_ + row] : input.steps;
   }
+
+  // What is not finite in x makes every element of W x so: one of them tells whether x has to be looked at. A
+  // product that overflows by itself is no error.
+  static bool is_finite(float z) { return z - z == 0.f; }
 
   void require_finite(const NetworkModality& m, const float* x, int64_t steps, int64_t row) const {
     const int64_t at = simd_.first_non_finite(steps * m.dim, x);
@@ -245,11 +303,16 @@ class Task {
       return;
     }
     gemm(exec_, rows, {x, ldx}, layer.W, {layer.bias.data()}, y, layer.out);
-    for (int64_t r = 0; r < rows; ++r) {
-      float* const row = y + r * layer.out;
-      layer_norm_row(layer.out, kEps, row, layer.gain.data(), layer.shift.data(), row, exec_.isa);
+    finish(layer, rows, y, layer.out);
+  }
+
+  // y <- act(LN(y)), rows ldy apart
+  void finish(const NetworkLayer& layer, int64_t rows, float* y, int64_t ldy) const {
+    if (!layer.norm && layer.activation == Activation::kNone) return;
+    for (int64_t r = 0; r < rows; ++r, y += ldy) {
+      if (layer.norm) layer_norm_row(layer.out, kEps, y, layer.gain.data(), layer.shift.data(), y, exec_.isa);
+      activation_apply(layer.activation, kNetworkSlope, layer.out, y, y, exec_.isa);
     }
-    activation_apply(layer.activation, kNetworkSlope, rows * layer.out, y, y, exec_.isa);
   }
 
   void apply(const NetworkStack& stack, int64_t rows, const float* x, int64_t ldx, float* y) const {
@@ -286,13 +349,17 @@ class Task {
     }
   }
 
+  // Of its h in b.h; products want each modality's rows together.
+  float* place(const NetworkModality& m) const {
+    return n_.multiplies() ? b_.h + m.column * rows_ : b_.h + m.column;
+  }
+
   // h <- z at the rows where modality i is present; the learned vector or zeros elsewhere
   void scatter(const NetworkModality& m, int64_t i) {
     const int64_t out = m.projection.out;
     const float* z = b_.z;
     for (int64_t r = 0; r < rows_; ++r) {
-      float* const to =
-          n_.multiplies() ? b_.h + m.column * rows_ + r * out : b_.h + r * n_.columns + m.column;
+      float* const to = place(m) + r * (n_.multiplies() ? out : n_.columns);
       if (present(r)[i]) {
         copy(z, out, to);
         z += out;

@@ -6,6 +6,7 @@
  * benchmark.js does the timing. The contenders of a case take turns, round after round in one process, so that a busy
  * machine slows all of them alike; the figures are the median, the fastest and the spread of all samples together.
  */
+import { setTimeout } from 'node:timers/promises';
 import Benchmark from 'benchmark';
 import type { Floors } from './floors.js';
 
@@ -150,8 +151,11 @@ async function runCase(
 
   const samples = entries.map((): number[] => []);
   for (let round = 0; round < options.rounds; round++)
-    for (const [i, [, of]] of entries.entries())
+    for (const [i, [, of]] of entries.entries()) {
+      // Threads that wait for more work of the contender before by spinning have given up by then.
+      await setTimeout(5);
       samples[i]?.push(...(await takeTurn(of, options.secondsPerTurn)));
+    }
 
   const floor = Math.max(
     (flops ?? 0) / (floors.sgemmGflops * 1e9),

@@ -24,7 +24,7 @@ export async function startFilmThreads(options: FilmThreadOptions): Promise<Film
     import('./encoders/pool.js'),
     import('./text/text-thread.js'),
   ]);
-  const { threads, encoderWorkers: workers, device = 'auto', trace } = options;
+  const { threads, encoderWorkers: workers = 'auto', device = 'auto', trace } = options;
   const pool = EncoderPool.start({ threads, workers, device, trace });
   const text = new TextThread({ trace });
   text.start();

@@ -14,7 +14,10 @@ import type { Trace } from './trace.js';
 export interface PredictorOptions {
   /** Threads of the encoders and of the operators, each in its turn. Default: the cores this process may use. */
   threads?: number | undefined;
-  /** Worker threads with encoder sessions, each with its own copy of the weights. Default 1. */
+  /**
+   * Worker threads with encoder sessions, each with its own copy of the weights. Default: 2 that share the cores, where
+   * `threads` is not given and the encoders take at most 64 MB together, else 1.
+   */
   encoderWorkers?: number | undefined;
   /**
    * Of the operators and the encoders: 'auto' (default) uses CUDA where it works, each for itself; 'cuda' and 'cuda:1'

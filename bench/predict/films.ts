@@ -1,5 +1,6 @@
 /** Films for the benchmarks of `predict`: real ones where the shared material is at hand, the example film otherwise. */
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { filmsOfCsv } from '../../lib/cli/film-csv.js';
 import type { Movie } from '../../lib/index.js';
@@ -22,6 +23,11 @@ export function exampleFilm(i: number): Movie {
     synopsis: { path: path.join(EXAMPLE, 'synopsis.txt') },
     poster: { path: path.join(EXAMPLE, 'poster.jpg') },
   };
+}
+
+/** Options of a Predictor on so many threads; of all cores, those that a user has who says nothing. */
+export function threadOptions(threads: number): { threads?: number } {
+  return threads < availableParallelism() ? { threads } : {};
 }
 
 export interface Films {

@@ -2,7 +2,7 @@
 import { defineSuite } from '../harness.js';
 import { Predictor } from '../../lib/index.js';
 import { EncodersAlone, recordFeeds } from './encoders-alone.js';
-import { exampleFilm, someFilms } from './films.js';
+import { exampleFilm, someFilms, threadOptions } from './films.js';
 
 /** What the encoders and operators may use, as bench/main.ts was told. */
 const threads = Number(process.env.CINEFUSE_THREADS ?? 1);
@@ -29,7 +29,7 @@ async function batchCase(predictor: Predictor, batch: number, real: boolean) {
 
 export default defineSuite('predict', {
   cases: async () => {
-    const predictor = await Predictor.load(undefined, { threads });
+    const predictor = await Predictor.load(undefined, threadOptions(threads));
     disposables.push(predictor);
     return [
       await batchCase(predictor, 1, false),

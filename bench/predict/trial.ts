@@ -2,7 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Movie, Predictor, Timings } from '../../lib/index.js';
 import type { Figures } from '../harness.js';
-import { exampleFilm, type Films, repeated, someFilms } from './films.js';
+import { exampleFilm, type Films, repeated, someFilms, threadOptions } from './films.js';
 import type { TrialKind, TrialOptions } from './trials.js';
 
 const MIB = 2 ** 20;
@@ -19,7 +19,7 @@ const peakMiB = () => process.resourceUsage().maxRSS / 1024;
 
 async function loaded({ threads }: TrialOptions): Promise<Predictor> {
   const { Predictor } = await import('../../lib/index.js');
-  return Predictor.load(undefined, { threads });
+  return Predictor.load(undefined, threadOptions(threads));
 }
 
 /** A predictor that has forecast a few films, and some films. */

@@ -3,15 +3,16 @@ import { type Device, parseDevice } from '../device.js';
 import { CancelledError, DisposedError, ModelError, throwIfCancelled } from '../errors.js';
 import { nearestName } from '../nearest.js';
 import { resolveInside } from './files.js';
+import { checkNames, prepareFeeds } from './feeds.js';
 import { checkGraph } from './graph.js';
+import { Lane, releaseSessions } from './lane.js';
 import { declineTelemetry } from './runtime.js';
 import { SignalListeners } from '../signal-listeners.js';
 import type { Trace } from '../trace.js';
-import { chooseThreads, type PoolOptions } from './pool-options.js';
+import { autoWorkers, chooseThreads, type PoolOptions } from './pool-options.js';
 import type { EncoderSpec } from './spec.js';
-import { checkTensor, copyTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
-import type { LoadRequest, LoadResult, RunRequest, StartRequest, WorkerRequest } from './worker.js';
-import { type RequestLabel, WorkerChannel } from './worker-channel.js';
+import { checkTensor, type GraphInfo, type GraphValue, type Tensor } from './tensor.js';
+import type { LoadRequest, LoadResult, RunRequest, StartRequest } from './worker.js';
 
 export type { PoolOptions } from './pool-options.js';
 
@@ -65,47 +66,6 @@ interface Job {
   reject: (error: unknown) => void;
 }
 
-/** A worker thread and what it has loaded. */
-class Lane {
-  readonly channel: WorkerChannel;
-  /** What the thread is doing for the pool; undefined when idle. */
-  current: Promise<void> | undefined;
-  #loaded = new Set<string>();
-  #generation = 0;
-
-  constructor(name: string, { maxHeapMb, trace }: PoolOptions) {
-    this.channel = new WorkerChannel(new URL('./worker.js', import.meta.url), {
-      name,
-      crashCode: 'ERR_MODEL_RUN',
-      maxHeapMb,
-      trace,
-      labelOf: (message) => labelOf(message as WorkerRequest),
-    });
-  }
-
-  #hasLoaded(encoder: string): boolean {
-    return this.channel.running && this.#generation === this.channel.generation && this.#loaded.has(encoder);
-  }
-
-  async load(request: LoadRequest): Promise<LoadResult> {
-    this.channel.start();
-    const generation = this.channel.generation;
-    if (this.#generation !== generation) {
-      this.#generation = generation;
-      this.#loaded.clear();
-    }
-    const result = (await this.channel.request(request)) as LoadResult;
-    if (this.#generation === generation) this.#loaded.add(request.encoder);
-    return result;
-  }
-
-  /** Runs on a thread that has the model: the thread may have died since the last look, so the last look is here. */
-  async run(load: LoadRequest, run: RunRequest, transfer: ArrayBuffer[]): Promise<Record<string, Tensor>> {
-    while (!this.#hasLoaded(load.encoder)) await this.load(load);
-    return (await this.channel.request(run, transfer)) as Record<string, Tensor>;
-  }
-}
-
 /**
  * ONNX encoders in worker threads. `InferenceSession.run` occupies its thread, so none runs on the main one; runs of
  * several encoders take turns, and several workers run at once.
@@ -116,7 +76,8 @@ export class EncoderPool {
   readonly #models = new Map<string, LoadedModel>();
   readonly #lanes: Lane[];
   readonly #queues = new Map<string, Job[]>();
-  readonly #threads: number;
+  #threads: number;
+  readonly #options: PoolOptions;
   readonly #device: Device;
   readonly #maxQueued: number;
   readonly #running = new Set<Job>();
@@ -125,6 +86,7 @@ export class EncoderPool {
 
   private constructor(workers: number, threads: number, options: PoolOptions) {
     this.#threads = threads;
+    this.#options = options;
     this.#device = options.device ?? 'cpu';
     this.#maxQueued = options.maxQueued ?? 256;
     this.#lanes = Array.from({ length: workers }, () => new Lane('encoder thread', options));
@@ -132,7 +94,8 @@ export class EncoderPool {
   }
 
   /**
-   * Verifies every file of every model, loads it in every worker, and holds its graph against its spec.
+   * Verifies every file of every model, loads it in every worker (in one, with workers 'auto'), and holds its graph
+   * against its spec.
    *
    * @throws InputError   ERR_INPUT_VALUE     workers, threads or maxQueued out of range
    * @throws ModelError   ERR_MODEL_SPEC      a name used twice, a path that leaves the directory
@@ -184,6 +147,10 @@ export class EncoderPool {
 
   async #load(models: readonly EncoderModel[], meanwhile: (() => void) | undefined): Promise<void> {
     const requests: { spec: EncoderSpec; request: LoadRequest }[] = [];
+    const { workers, threads } = this.#options;
+    const bytes = models.reduce((sum, { spec }) => sum + bytesOf(spec), 0);
+    const second = workers === 'auto' && autoWorkers(bytes, threads) > 1;
+    if (second) this.#threads = chooseThreads({ workers: 2 }).threads;
     for (const { spec, directory } of models) {
       if (requests.some((other) => other.spec.name === spec.name)) {
         throw new ModelError('ERR_MODEL_SPEC', {
@@ -214,6 +181,7 @@ export class EncoderPool {
     const loading = this.#lanes.map(async (lane, index) => {
       // Two at a time, so that a thread does not wait for this one between them.
       const begin = (i: number) => {
+        if (this.#disposed) throw disposedError(); // its thread is about to end and must not be inside a load
         const graph = requests[i] && lane.load(requests[i].request);
         graph?.catch(() => {}); // awaited below, unless one before it fails
         return graph;
@@ -234,6 +202,22 @@ export class EncoderPool {
     } finally {
       await Promise.all(loading);
     }
+    const onCpu = [...this.#models.values()].every(({ graph }) => graph.device === 'cpu');
+    if (second && onCpu && !this.#disposed) this.#addLane(requests.map(({ request }) => request));
+  }
+
+  /** A further thread, which takes part as soon as it has loaded what the first one has. */
+  #addLane(requests: readonly LoadRequest[]): void {
+    const lane = new Lane('encoder thread', this.#options);
+    this.#lanes.push(lane);
+    const load = async () => {
+      for (const request of requests) {
+        if (this.#disposed) return;
+        await lane.load(request);
+      }
+    };
+    // What fails here fails again, and is told, when a run wants the model.
+    void this.#occupy(lane, () => load().catch(() => {}));
   }
 
   /** The graph of a loaded encoder: the names, types and shapes it takes and gives. */
@@ -421,61 +405,9 @@ export class EncoderPool {
   }
 }
 
-function labelOf(request: WorkerRequest): RequestLabel {
-  if (request.kind === 'start') return { name: 'load the runtime' };
-  if (request.kind === 'release') return { name: 'release' };
-  if (request.kind === 'load') return { name: `load ${request.encoder}` };
-  const dims = Object.values(request.feeds)[0]?.dims ?? [];
-  return { name: request.encoder, details: { dims } };
-}
-
-function checkNames(
-  encoder: string,
-  given: string[],
-  inputs: readonly GraphValue[],
-  wanted: string[],
-  outputs: readonly GraphValue[],
-): void {
-  const names = (values: readonly GraphValue[]) => values.map(({ name }) => name).join(', ');
-  const missing = inputs.find(({ name }) => !given.includes(name));
-  const unknown = given.find((name) => !inputs.some((input) => input.name === name));
-  if (missing !== undefined || unknown !== undefined) {
-    throw new ModelError('ERR_MODEL_IO', {
-      field: `${encoder} feeds`,
-      expected: `the inputs ${names(inputs)}`,
-      got: given.join(', ') || 'none',
-    });
-  }
-  const unknownOutput = wanted.find((name) => !outputs.some((output) => output.name === name));
-  if (unknownOutput !== undefined || wanted.length === 0) {
-    throw new ModelError('ERR_MODEL_IO', {
-      field: `${encoder} outputs`,
-      expected: `some of ${names(outputs)}`,
-      got: wanted.join(', ') || 'none',
-    });
-  }
-}
-
-/** Feeds whose buffers may be moved: copies where the caller keeps them, shares them, or passed a part of a buffer. */
-function prepareFeeds(
-  feeds: Record<string, Tensor>,
-  keep: boolean,
-): { moved: Record<string, Tensor>; transfer: ArrayBuffer[] } {
-  const moved: Record<string, Tensor> = {};
-  const transfer = new Set<ArrayBuffer>();
-  for (const [name, tensor] of Object.entries(feeds)) {
-    const { data } = tensor;
-    const whole = data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength;
-    const own = keep || !whole ? copyTensor(tensor) : { ...tensor, dims: [...tensor.dims] };
-    moved[name] = own;
-    transfer.add(own.data.buffer as ArrayBuffer);
-  }
-  return { moved, transfer: [...transfer] };
-}
-
-/** Waits for what the thread is doing and frees its sessions; a thread that was never started or died has none. */
-async function releaseSessions(channel: WorkerChannel): Promise<void> {
-  if (channel.running) await channel.request({ kind: 'release' }).catch(() => undefined);
+/** Of the files that a session is made of. */
+function bytesOf({ bytes, externalData = [] }: EncoderSpec): number {
+  return externalData.reduce((sum, part) => sum + part.bytes, bytes);
 }
 
 function disposedError(): DisposedError {

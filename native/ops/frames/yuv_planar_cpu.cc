@@ -17,9 +17,10 @@ constexpr int64_t kReach = 64 + 4;   // bytes beyond a row's end that PlanarSimd
 constexpr int64_t kSampledRows = 8;  // seldom_clamped looks at one chroma row of so many
 
 YuvBounds yuv_bounds(const YuvCoefficients& k) {
-  // In luma's levels: 64 to a level, and 2^15 that mulhrs takes off again.
+  // In luma's levels: 64 to a level, and 2^15 that mulhrs takes off again. A sixteenth too much covers what
+  // rounding takes, and of grey nothing, which is exact.
   const auto part = [&](float x) {
-    return static_cast<int16_t>(std::lround(16.0 * x / k.y * (64 * 32768 / 128)));
+    return static_cast<int16_t>(std::lround(16.0 * x / k.y * (64 * 32768 / 256) * 17 / 16));
   };
   const double grey = -k.y_shift / k.y;
   YuvBounds b{};
@@ -219,13 +220,12 @@ bool seldom_clamped(const FrameImage& image, const CpuPlan& plan) {
     }
     int64_t clamped = 0, all = 0;
     for (int64_t row = plan.chroma_v.begin; row < plan.chroma_v.end; row += kSampledRows) {
-      const uint8_t* chroma = planes.chroma(row, 0, simd);
-      simd.flags(planes.raw_luma(2 * row), planes.raw_luma(2 * row + 1), chroma, chroma + planes.plane(),
-                 planes.columns(), &bounds, flags);
+      simd.flags(planes.raw_luma(2 * row), planes.raw_luma(2 * row + 1), planes.raw_u(row), planes.raw_v(row),
+                 planes.step(), planes.columns(), &bounds, flags);
       for (int64_t w = 0; w < planes.words(); ++w) clamped += __builtin_popcountll(flags[w]);
       all += (planes.columns() + kChunk - 1) / kChunk;
     }
-    return 5 * clamped <= all;
+    return 4 * clamped <= all;
   }
 }
 
@@ -278,8 +278,8 @@ void yuv_planar_band(const FrameImage& image, const CpuPlan& plan, const Target&
             halves[2 * r + c] = samples + c * planes.plane();
             halves_to[2 * r + c] = chroma_ring + (2 * slot + c) * plane;
           }
-          simd.flags(from[2 * r], from[2 * r + 1], samples, samples + planes.plane(), planes.columns(),
-                     &bounds, flags + slot * words);
+          simd.flags(from[2 * r], from[2 * r + 1], planes.raw_u(row), planes.raw_v(row), planes.step(),
+                     planes.columns(), &bounds, flags + slot * words);
           for (int c = 0; c < 2; ++c) from[2 * r + c] += lead;
         }
         // What the next step reads comes meanwhile: as many rows further on, lying one after the other.

@@ -9,6 +9,9 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
+// Beyond this unit's own flags: the caller has asked planar_supported.
+#define CINEFUSE_VBMI __attribute__((target("avx512vbmi")))
+
 namespace {
 
 using cinefuse::YuvBounds;
@@ -20,52 +23,66 @@ CINEFUSE_INLINE uint64_t first_bits(long n) {
 }
 CINEFUSE_INLINE __mmask16 lanes16(long n) { return static_cast<__mmask16>(n >= 16 ? 0xffff : (1 << n) - 1); }
 
-void split(const uint8_t* uv, long n, long plane, uint8_t* out) {
-  const __m512i low_bytes = _mm512_set1_epi16(255);
-  for (long i = 0; i < n; i += 32) {
-    const __m512i x = n - i >= 32 ? _mm512_loadu_si512(uv + 2 * i)
-                                  : _mm512_maskz_loadu_epi8(first_bits(2 * (n - i)), uv + 2 * i);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                        _mm512_cvtepi16_epi8(_mm512_and_si512(x, low_bytes)));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + plane + i),
-                        _mm512_cvtepi16_epi8(_mm512_srli_epi16(x, 8)));
+// Every second byte of two vectors.
+struct SplitTable {
+  uint8_t even[64] = {};
+  constexpr SplitTable() {
+    for (int i = 0; i < 64; ++i) even[i] = static_cast<uint8_t>(2 * i);
+  }
+};
+constexpr SplitTable kSplit;
+
+CINEFUSE_VBMI void split(const uint8_t* uv, long n, long plane, uint8_t* out) {
+  const __m512i even = _mm512_loadu_si512(kSplit.even), odd = _mm512_add_epi8(even, _mm512_set1_epi8(1));
+  for (long i = 0; i < n; i += 64) {
+    const long left = 2 * (n - i);
+    const __m512i a = _mm512_maskz_loadu_epi8(first_bits(left), uv + 2 * i);
+    const __m512i b = _mm512_maskz_loadu_epi8(first_bits(left - 64), uv + 2 * i + 64);
+    _mm512_storeu_si512(out + i, _mm512_permutex2var_epi8(a, even, b));
+    _mm512_storeu_si512(out + plane + i, _mm512_permutex2var_epi8(a, odd, b));
   }
 }
 
-// 128 * (chroma - 128)
-CINEFUSE_INLINE __m512i centred(const uint8_t* p) {
-  const __m512i x = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-  return _mm512_slli_epi16(_mm512_sub_epi16(x, _mm512_set1_epi16(128)), 7);
+// 256 * (chroma - 128) of 32 samples
+CINEFUSE_INLINE __m512i centred(const uint8_t* p, long n) {
+  const __mmask32 mask = static_cast<__mmask32>(first_bits(n));
+  const __m512i x = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, p));
+  return _mm512_xor_si512(_mm512_slli_epi16(x, 8), _mm512_set1_epi16(-32768));
 }
 
-void flags(const uint8_t* y0, const uint8_t* y1, const uint8_t* u, const uint8_t* v, long n,
-           const YuvBounds* b, uint64_t* out) {
-  const __m512i low_bytes = _mm512_set1_epi16(255), two = _mm512_set1_epi16(2);
+template <int Step>
+void flags_by(const uint8_t* y0, const uint8_t* y1, const uint8_t* u, const uint8_t* v, long n,
+              const YuvBounds* b, uint64_t* out) {
+  const __m512i low_bytes = _mm512_set1_epi16(255), middle = _mm512_set1_epi16(-32768);
   uint64_t word = 0;
   for (long x = 0; x < n; x += 64) {
     const uint64_t mask = first_bits(n - x);
+    const long samples = (n - x + 1) / 2;
     const __m512i a = _mm512_maskz_loadu_epi8(mask, y0 + x), c = _mm512_maskz_loadu_epi8(mask, y1 + x);
-    // Beyond the last column nothing is too low, and nothing too high.
-    const __m512i low = _mm512_mask_min_epu8(_mm512_set1_epi8(-1), mask, a, c), high = _mm512_max_epu8(a, c);
+    const __m512i low = _mm512_min_epu8(a, c), high = _mm512_max_epu8(a, c);
     const __m512i pair_low = _mm512_min_epu16(_mm512_and_si512(low, low_bytes), _mm512_srli_epi16(low, 8));
     const __m512i pair_high = _mm512_max_epu16(_mm512_and_si512(high, low_bytes), _mm512_srli_epi16(high, 8));
-    const __m512i cb = centred(u + x / 2), cr = centred(v + x / 2);
-    const __m512i r = _mm512_mulhrs_epi16(cr, _mm512_set1_epi16(b->rv));
-    const __m512i g = _mm512_add_epi16(_mm512_mulhrs_epi16(cb, _mm512_set1_epi16(b->gu)),
-                                       _mm512_mulhrs_epi16(cr, _mm512_set1_epi16(b->gv)));
-    const __m512i bl = _mm512_mulhrs_epi16(cb, _mm512_set1_epi16(b->bu));
-    const __m512i most = _mm512_max_epi16(_mm512_max_epi16(r, g), bl);
-    const __m512i least =
-        _mm512_sub_epi16(_mm512_setzero_si512(), _mm512_min_epi16(_mm512_min_epi16(r, g), bl));
-    // Products are off by 2 at most, and exact for grey.
+    __m512i cb, cr;
+    if (Step == 2) {
+      const __m512i uv = _mm512_maskz_loadu_epi8(first_bits(2 * samples), u + x);
+      cb = _mm512_xor_si512(_mm512_slli_epi16(uv, 8), middle);
+      cr = _mm512_xor_si512(_mm512_andnot_si512(low_bytes, uv), middle);
+    } else {
+      cb = centred(u + x / 2, samples);
+      cr = centred(v + x / 2, samples);
+    }
+    const __m512i red = _mm512_mulhrs_epi16(cr, _mm512_set1_epi16(b->rv));
+    const __m512i green = _mm512_add_epi16(_mm512_mulhrs_epi16(cb, _mm512_set1_epi16(b->gu)),
+                                           _mm512_mulhrs_epi16(cr, _mm512_set1_epi16(b->gv)));
+    const __m512i blue = _mm512_mulhrs_epi16(cb, _mm512_set1_epi16(b->bu));
     const __m512i from =
-        _mm512_add_epi16(_mm512_add_epi16(_mm512_set1_epi16(b->low), least), _mm512_min_epi16(least, two));
+        _mm512_sub_epi16(_mm512_set1_epi16(b->low), _mm512_min_epi16(_mm512_min_epi16(red, green), blue));
     const __m512i to =
-        _mm512_sub_epi16(_mm512_sub_epi16(_mm512_set1_epi16(b->high), most), _mm512_min_epi16(most, two));
-    const uint32_t pairs = static_cast<uint32_t>(first_bits((n - x + 1) / 2));
+        _mm512_sub_epi16(_mm512_set1_epi16(b->high), _mm512_max_epi16(_mm512_max_epi16(red, green), blue));
+    // An odd number of columns ends with half a pair, which may be flagged for nothing.
     uint32_t clamped = (_mm512_cmplt_epi16_mask(_mm512_slli_epi16(pair_low, 6), from) |
                         _mm512_cmpgt_epi16_mask(_mm512_slli_epi16(pair_high, 6), to)) &
-                       pairs;
+                       static_cast<uint32_t>(first_bits(samples));
     // A bit of each eight pairs, the four of them side by side.
     clamped |= clamped >> 4;
     clamped |= clamped >> 2;
@@ -76,6 +93,11 @@ void flags(const uint8_t* y0, const uint8_t* y1, const uint8_t* u, const uint8_t
       word = 0;
     }
   }
+}
+
+void flags(const uint8_t* y0, const uint8_t* y1, const uint8_t* u, const uint8_t* v, int step, long n,
+           const YuvBounds* b, uint64_t* out) {
+  step == 2 ? flags_by<2>(y0, y1, u, v, n, b, out) : flags_by<1>(y0, y1, u, v, n, b, out);
 }
 
 CINEFUSE_INLINE __m512 beyond(__m512 v) {

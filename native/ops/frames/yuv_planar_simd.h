@@ -5,10 +5,10 @@
 
 namespace cinefuse {
 
-// Between which levels luma stays where no channel is clamped, 64 to a level; see yuv_bounds.
+// Between which levels luma surely stays where no channel is clamped, 64 to a level; see yuv_bounds.
 struct YuvBounds {
   int16_t low, high;       // of grey
-  int16_t rv, gu, gv, bu;  // chroma's part, as mulhrs takes it with chroma times 128
+  int16_t rv, gu, gv, bu;  // chroma's part, as mulhrs takes it with chroma times 256
 };
 
 // What makes normalised R, G, B of resized luma and chroma: out[c] = luma * Y + u[c] * U + v[c] * V + plus[c]
@@ -19,11 +19,11 @@ struct YuvFinish {
 
 // Filled for AVX-512 alone; to be called only where planar_supported. Nothing is read beyond what is named.
 struct YuvPlanarSimd {
-  // n samples U V into two planes, `plane` bytes apart.
+  // n samples U V into two planes, `plane` bytes apart, written to a multiple of 64.
   void (*split)(const uint8_t* uv, long n, long plane, uint8_t* out);
   // Bit x / 16 % 64 of flags[x / 1024]: whether a pixel of columns x ... x + 15 of either row may be clamped.
-  // u, v: (n + 1) / 2 samples, readable to a multiple of 32.
-  void (*flags)(const uint8_t* y0, const uint8_t* y1, const uint8_t* u, const uint8_t* v, long n,
+  // u, v: (n + 1) / 2 samples, `step` bytes apart.
+  void (*flags)(const uint8_t* y0, const uint8_t* y1, const uint8_t* u, const uint8_t* v, int step, long n,
                 const YuvBounds* bounds, uint64_t* flags);
   // out[c][x] += weight * (clamp(rgb[c]) - rgb[c]) of n <= 16 columns, and the same into `next`; `step` bytes
   // from sample to sample.

@@ -2,7 +2,7 @@
  * From films to embeddings: reads texts, decodes media, and runs every encoder of a bundle over a batch of films. What
  * goes wrong with one film stays with it.
  */
-import type { Embedding } from './encoders/embedding.js';
+import type { Embedding, ModalityEncoder } from './encoders/embedding.js';
 import type { EncoderPool, PoolDescription } from './encoders/pool.js';
 import { AudioEncoder } from './audio/audio-encoder.js';
 import { CinefuseError, ModelError, throwIfCancelled } from './errors.js';
@@ -163,148 +163,95 @@ export class FilmEncoder implements AsyncDisposable {
     return jobs;
   }
 
-  /** One result a film, in order. Rejects only when cancelled or disposed. */
+  /**
+   * One result a film, in order. Every film goes its own way: batches form where films meet at an encoder, with those
+   * of other calls too. Rejects only when cancelled or disposed.
+   */
   async encode(
     films: readonly ParsedMovie[],
     jobs: readonly EncodingJob[],
     options: EncodeFilmsOptions,
   ): Promise<EncodedFilm[]> {
     throwIfCancelled(options.signal);
-    const sources = films.map((film) => new FilmSources(film, jobs, this.#media, this.#text, options));
-    const results = films.map((): EncodedFilm => {
-      return { embeddings: new Map(), notUsed: new Map(), missingFacts: [] };
-    });
-    // Two modalities may rest on the same input and encoder: encoded once.
-    const groups = new Map<string, EncodingJob[]>();
-    for (const job of jobs) {
-      const { key: _, ...what } = job;
-      const group = JSON.stringify(what);
-      groups.set(group, [...(groups.get(group) ?? []), job]);
+    const groups = jobGroups(jobs);
+    const pace = new Pace();
+    const underWay: Promise<EncodedFilm>[] = [];
+    for (const film of films) {
+      const encoded = this.#encodeFilm(film, jobs, groups, options);
+      encoded.catch(() => {}); // awaited below
+      underWay.push(encoded);
+      if (pace.due) await pace.rest();
     }
+    await Promise.allSettled(underWay);
+    return Promise.all(underWay);
+  }
+
+  async #encodeFilm(
+    film: ParsedMovie,
+    jobs: readonly EncodingJob[],
+    groups: readonly EncodingJob[][],
+    options: EncodeFilmsOptions,
+  ): Promise<EncodedFilm> {
+    const source = new FilmSources(film, jobs, this.#media, this.#text, options);
+    const result: EncodedFilm = { embeddings: new Map(), notUsed: new Map(), missingFacts: [] };
     try {
-      await Promise.all(
-        [...groups.values()].map((group) => this.#encodeGroup(group, sources, results, options)),
-      );
+      await Promise.all(groups.map((group) => this.#encodeGroup(group, source, result, options)));
     } finally {
-      await Promise.all(sources.map((source) => source.release()));
+      await source.release();
     }
-    return results;
+    return result;
   }
 
   async #encodeGroup(
     group: readonly EncodingJob[],
-    sources: readonly FilmSources[],
-    results: readonly EncodedFilm[],
+    source: FilmSources,
+    result: EncodedFilm,
     options: EncodeFilmsOptions,
   ): Promise<void> {
     const job = group[0]!;
-    const outcomes = await this.#run(job, sources, options);
-    outcomes.forEach((outcome, i) => {
-      const result = results[i]!;
-      if ('absent' in outcome) return;
-      if ('sample' in outcome) {
-        for (const { key } of group) result.embeddings.set(key, outcome.sample);
-      } else if ('unused' in outcome) result.notUsed.set(job.input, outcome.unused);
-      else if (outcome.error.code === 'ERR_INPUT_LANGUAGE' || options.onInputError === 'skip') {
-        result.notUsed.set(job.input, outcome.error.message);
-      } else result.error ??= outcome.error;
-      if (job.encoder === 'metadata') result.missingFacts = sources[i]!.missingFacts;
-    });
+    const outcome = await this.#run(job, source, options);
+    if ('absent' in outcome) return;
+    if ('sample' in outcome) {
+      for (const { key } of group) result.embeddings.set(key, outcome.sample);
+    } else if ('unused' in outcome) result.notUsed.set(job.input, outcome.unused);
+    else if (outcome.error.code === 'ERR_INPUT_LANGUAGE' || options.onInputError === 'skip') {
+      result.notUsed.set(job.input, outcome.error.message);
+    } else result.error ??= outcome.error;
+    if (job.encoder === 'metadata') result.missingFacts = source.missingFacts;
   }
 
-  #run(
-    job: EncodingJob,
-    sources: readonly FilmSources[],
-    options: EncodeFilmsOptions,
-  ): Promise<Sample<Embedding>[]> {
+  async #run(job: EncodingJob, source: FilmSources, options: EncodeFilmsOptions): Promise<Sample<Embedding>> {
     const { encoder, input } = job;
-    const { signal } = options;
-    const timed = <T>(work: Promise<T>) => options.encoding.during(work);
-    if (encoder === 'metadata') return timed(this.#facts(sources));
+    if (encoder === 'metadata') return source.metadata(this.#metadata!);
+    const through =
+      <T>(room: ModalityEncoder<T>) =>
+      async (sample: T) => {
+        const work = room.encodeEach([sample], { signal: options.signal, fields: [input] });
+        return (await options.encoding.during(work))[0]!;
+      };
     const tfidf = this.#tfidf.get(encoder);
     if (tfidf) {
-      return this.#each(
-        sources,
-        (source) => source.text(job, tfidf.languages),
-        async (texts) =>
-          (await timed(tfidf.encodeEach(texts, { signal }))).map(({ data, known }) =>
-            // Zeros would pass for a text that was read.
-            known ? { data, length: 1, dim: tfidf.dim } : `${encoder} knows none of its words`,
-          ),
-      );
+      return encodeSample(await source.text(job, tfidf.languages), async (text) => {
+        const [terms] = await options.encoding.during(tfidf.encodeEach([text], { signal: options.signal }));
+        // Zeros would pass for a text that was read.
+        return terms!.known
+          ? { data: terms!.data, length: 1, dim: tfidf.dim }
+          : `${encoder} knows none of its words`;
+      });
     }
-    const fields = (count: number) => Array.from({ length: count }, () => input);
     const text = this.#texts.get(encoder);
-    if (text) {
-      return this.#each(
-        sources,
-        (source) => source.text(job, text.spec.languages),
-        (samples) => timed(text.encodeEach(samples, { signal, fields: fields(samples.length) })),
-      );
-    }
+    if (text) return encodeSample(await source.text(job, text.spec.languages), through(text));
     if (input === 'poster') {
-      const poster = this.#posters.get(encoder)!;
-      return this.#each(
-        sources,
-        (source) => source.image(),
-        (samples) => timed(poster.encodeEach(samples, { signal, fields: fields(samples.length) })),
-      );
+      return encodeSample(await source.image(), through(this.#posters.get(encoder)!));
     }
     if (input === 'trailer.video') {
-      const trailer = this.#trailers.get(encoder)!;
-      return this.#each(
-        sources,
-        (source) => source.video(job.sampling ?? DEFAULT_SAMPLING),
-        (samples) => timed(trailer.encodeEach(samples, { signal, fields: fields(samples.length) })),
-      );
+      const sampling = job.sampling ?? DEFAULT_SAMPLING;
+      return encodeSample(await source.video(sampling), through(this.#trailers.get(encoder)!));
     }
     const sound = this.#sounds.get(encoder)!;
     const { sampleRate } = sound.spec.frontEnd;
-    return this.#each(
-      sources,
-      (source) => source.sound(input as 'audio' | 'trailer.audio', sampleRate, job.maxDurationMs),
-      (samples) => timed(sound.encodeEach(samples, { signal, fields: fields(samples.length) })),
-    );
-  }
-
-  async #facts(sources: readonly FilmSources[]): Promise<Sample<Embedding>[]> {
-    const pace = new Pace();
-    const results: Sample<Embedding>[] = [];
-    for (const source of sources) {
-      results.push(source.metadata(this.#metadata!));
-      if (pace.due) await pace.rest();
-    }
-    return results;
-  }
-
-  /** Gets every film's sample, encodes those there are together (a string says why not), puts the results in place. */
-  async #each<T>(
-    sources: readonly FilmSources[],
-    sampleOf: (source: FilmSources) => Promise<Sample<T>>,
-    encode: (samples: T[]) => Promise<(Embedding | CinefuseError | string)[]>,
-  ): Promise<Sample<Embedding>[]> {
-    const pace = new Pace();
-    const asked: Promise<Sample<T>>[] = [];
-    for (const source of sources) {
-      const sample = sampleOf(source);
-      sample.catch(() => {}); // awaited below
-      asked.push(sample);
-      if (pace.due) await pace.rest();
-    }
-    const samples = await Promise.all(asked);
-    const there = samples.flatMap((sample, i) => ('sample' in sample ? [{ i, sample: sample.sample }] : []));
-    const outcomes = samples as Sample<unknown>[] as Sample<Embedding>[];
-    if (there.length === 0) return outcomes;
-    const embeddings = await encode(there.map(({ sample }) => sample));
-    embeddings.forEach((embedding, j) => {
-      outcomes[there[j]!.i] =
-        embedding instanceof CinefuseError
-          ? { error: embedding }
-          : typeof embedding === 'string'
-            ? { unused: embedding }
-            : { sample: embedding };
-    });
-    return outcomes;
+    const clip = source.sound(input as 'audio' | 'trailer.audio', sampleRate, job.maxDurationMs);
+    return encodeSample(await clip, through(sound));
   }
 
   async dispose(): Promise<void> {
@@ -348,6 +295,28 @@ function openTokenizers(bundle: Bundle, thread: TextThread): void {
       .then((files) => thread.prepare('a', files))
       .catch(() => {});
   }
+}
+
+/** Two modalities may rest on the same input and encoder: encoded once. */
+function jobGroups(jobs: readonly EncodingJob[]): EncodingJob[][] {
+  const groups = new Map<string, EncodingJob[]>();
+  for (const job of jobs) {
+    const { key: _, ...what } = job;
+    const group = JSON.stringify(what);
+    groups.set(group, [...(groups.get(group) ?? []), job]);
+  }
+  return [...groups.values()];
+}
+
+/** The sample's embedding; a string says why there is none. */
+async function encodeSample<T>(
+  outcome: Sample<T>,
+  encode: (sample: T) => Promise<Embedding | CinefuseError | string>,
+): Promise<Sample<Embedding>> {
+  if (!('sample' in outcome)) return outcome;
+  const embedding = await encode(outcome.sample);
+  if (embedding instanceof CinefuseError) return { error: embedding };
+  return typeof embedding === 'string' ? { unused: embedding } : { sample: embedding };
 }
 
 /** The sentiment section with its tensors. */

@@ -8,6 +8,8 @@ import type { ExecOptions } from './ops/exec.js';
 
 /** Rows of one call of the network: films, and films with an input left out. */
 const MAX_ROWS = 64;
+/** Films that a FuseQueue takes through together: the event loop has other work too. */
+const MOST_FILMS = 8;
 /** Input values of one call: 64 MiB. Sequences are padded to the longest of the call. A film alone may take more. */
 const MAX_VALUES = 2 ** 24;
 
@@ -75,6 +77,47 @@ function momentsOf(
     }
   }
   return moments;
+}
+
+/** Films of many calls through the network: those that are ready while it runs go through it together next. */
+export class FuseQueue {
+  readonly #fuse: (films: readonly EncodedFilm[]) => Promise<Fused[]>;
+  #waiting: {
+    film: EncodedFilm;
+    resolve: (fused: Fused) => void;
+    reject: (error: unknown) => void;
+  }[] = [];
+  #busy = false;
+
+  constructor(fuse: (films: readonly EncodedFilm[]) => Promise<Fused[]>) {
+    this.#fuse = fuse;
+  }
+
+  /** @throws what the network throws for this film */
+  fuse(film: EncodedFilm): Promise<Fused> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ film, resolve, reject });
+      if (!this.#busy) void this.#work();
+    });
+  }
+
+  async #work(): Promise<void> {
+    this.#busy = true;
+    while (this.#waiting.length > 0) {
+      const films = this.#waiting.splice(0, MOST_FILMS);
+      try {
+        const fused = await this.#fuse(films.map(({ film }) => film));
+        for (const [i, { resolve }] of films.entries()) resolve(fused[i]!);
+      } catch (together) {
+        // What is wrong with one film is no matter of the others.
+        for (const { film, resolve, reject } of films) {
+          if (films.length === 1) reject(together);
+          else await this.#fuse([film]).then(([fused]) => resolve(fused!), reject);
+        }
+      }
+    }
+    this.#busy = false;
+  }
 }
 
 /**

@@ -32,7 +32,7 @@ export interface PredictorOptions {
   isolation?: 'thread' | 'process' | undefined;
   mediaLimits?: Partial<MediaLimits> | undefined;
   bundleLimits?: Partial<BundleLimits> | undefined;
-  /** Batches worked on at the same time; further calls wait their turn. Default 2. */
+  /** Films worked on at the same time, in all calls together; further ones wait their turn. Default 32. */
   concurrency?: number | undefined;
   /** Records what ran when, from loading to the last film. */
   trace?: Trace | undefined;
@@ -49,9 +49,9 @@ export interface PredictOptions {
 }
 
 export interface PredictManyOptions extends PredictOptions {
-  /** Films that go through the encoders together. Default 16. */
+  /** Half the number of films that a call has under way at a time. Default 16. */
   batchSize?: number | undefined;
-  /** Told after every batch. `total` is not known for a stream. */
+  /** Told after every film. `total` is not known for a stream. */
   onProgress?: ((progress: { done: number; failed: number; total?: number }) => void) | undefined;
 }
 

@@ -1,7 +1,6 @@
 /** Predictor: from a film's files to its expected reception. */
 import { setMaxListeners } from 'node:events';
 import path from 'node:path';
-import { Batches } from './batches.js';
 import { parseDevice } from './device.js';
 import {
   asCinefuseError,
@@ -13,10 +12,11 @@ import {
   throwIfCancelled,
 } from './errors.js';
 import { type Feedback, type SentimentFeedback, sentimentFeedback } from './feedback.js';
-import type { EncodedFilm, EncodingJob, FilmEncoder } from './film-encoder.js';
+import type { EncodingJob, FilmEncoder } from './film-encoder.js';
 import type { FilmIntake } from './film-intake.js';
+import { FilmQueue } from './film-queue.js';
 import { endFilmThreads, startFilmThreads } from './film-threads.js';
-import { fuseFilms } from './fuse.js';
+import { FuseQueue, fuseFilms } from './fuse.js';
 import type { Bundle } from './fusion/bundle.js';
 import type { FusionNetwork } from './fusion/network.js';
 import { LinkedSignal } from './linked-signal.js';
@@ -42,13 +42,17 @@ import {
   PREDICT_MANY_OPTIONS,
   PREDICT_OPTIONS,
 } from './predict-options.js';
+import { Pace } from './pace.js';
 import { type Rooms, rooms } from './rooms.js';
 import { SignalListeners } from './signal-listeners.js';
 import { Slots } from './slots.js';
 import { type Trace, traced, traceTime } from './trace.js';
 
-/** What a stream waits for: results, more films (undefined: there are none), or the source's failure. */
-type StreamTurn = { results: PredictionResult[] } | { films: Movie[] | undefined } | { sourceError: unknown };
+/** What a stream waits for: a result, one more film (undefined: there is none), or the source's failure. */
+type StreamTurn =
+  | { result: PredictionResult }
+  | { next: { item: Movie } | undefined }
+  | { sourceError: unknown };
 
 /** The bundle that comes with the package. */
 export function defaultBundlePath(): string {
@@ -68,6 +72,7 @@ export class Predictor implements AsyncDisposable {
   readonly #place: Place;
   readonly #exec: ExecOptions;
   readonly #slots: Slots;
+  readonly #fuse: FuseQueue;
   readonly #trace: Trace | undefined;
   readonly #signals = new SignalListeners();
   /** Fires when the predictor is disposed of. */
@@ -90,7 +95,13 @@ export class Predictor implements AsyncDisposable {
     this.#jobs = manifest.modalities.map(({ name, ...job }) => ({ key: name, ...job }));
     this.#place = place;
     this.#exec = execOf(place, options);
-    this.#slots = new Slots(options.concurrency ?? 2);
+    this.#slots = new Slots(options.concurrency ?? 32);
+    const exec = { ...this.#exec, signal: this.#closing.signal };
+    this.#fuse = new FuseQueue((films) =>
+      traced(this.#trace, 'operators', `fuse ${films.length}`, () =>
+        fuseFilms(network, manifest, films, exec),
+      ),
+    );
     this.#trace = options.trace;
     setMaxListeners(0, this.#closing.signal);
   }
@@ -114,7 +125,7 @@ export class Predictor implements AsyncDisposable {
     checkTrace(trace);
     throwIfCancelled(signal);
     if (threads !== undefined) checkThreads(threads);
-    checkCount('concurrency', concurrency, 64);
+    checkCount('concurrency', concurrency, 1024);
     const { device = 'auto', encodersDevice = device } = options;
     const place = await findPlace(parseDevice(device), options.precision);
     parseDevice(encodersDevice, 'encodersDevice');
@@ -167,9 +178,9 @@ export class Predictor implements AsyncDisposable {
   async predict(movie: Movie, options: PredictOptions = {}): Promise<Feedback> {
     checkOptions(options, PREDICT_OPTIONS);
     checkInputErrors(options);
-    const [result] = await this.#batch([this.#rooms.takeFilm(movie)], 0, options);
-    if (!result!.ok) throw result!.error;
-    return result!.feedback;
+    const result = await this.#film(this.#rooms.takeFilm(movie), 0, options);
+    if (!result.ok) throw result.error;
+    return result.feedback;
   }
 
   /**
@@ -200,8 +211,8 @@ export class Predictor implements AsyncDisposable {
   }
 
   /**
-   * Films from any iterable, in order and in bounded memory: at most two batches are under way, and the source is asked
-   * for more only when results are taken. Results do not wait for a source that is slow.
+   * Films from any iterable, in order and in bounded memory: at most two batches of films are under way, each for
+   * itself, and the source is asked for more only when results are taken. Results do not wait for a source that is slow.
    *
    * @throws whatever the source throws, after the results of the films before it; CancelledError; DisposedError
    * @throws InputError ERR_INPUT_TYPE  not an iterable; ERR_INPUT_VALUE, ERR_INPUT_UNKNOWN_FIELD  a wrong option
@@ -217,7 +228,9 @@ export class Predictor implements AsyncDisposable {
     if (this.#disposed) throw disposedError();
     throwIfCancelled(options.signal);
     using link = new LinkedSignal(this.#signals, options.signal, this.#closing.signal);
-    const batches = new Batches(movies, batchSize, 'movies');
+    const source = new FilmQueue(movies, 'movies');
+    const own = { ...options, signal: link.signal };
+    const pace = new Pace();
     const underWay: Promise<StreamTurn>[] = [];
     let asked: Promise<StreamTurn> | undefined;
     let sourceError: { error: unknown } | undefined;
@@ -227,34 +240,31 @@ export class Predictor implements AsyncDisposable {
     let failed = 0;
     try {
       for (;;) {
-        if (!ended && underWay.length < 2) {
-          asked ??= batches.next().then(
-            (films) => ({ films }),
+        if (!ended && underWay.length < 2 * batchSize) {
+          asked ??= source.next().then(
+            (next) => ({ next }),
             (error: unknown) => ({ sourceError: error }),
           );
         }
-        // The source first: while it is quick, two batches are begun before one is given out.
+        // The source first: while it is quick, films are begun before one is given out.
         const first = underWay[0];
         if (!asked && !first) break;
         const turn = await link.race([asked, first].filter((promise) => promise !== undefined));
-        if ('results' in turn) {
+        if ('result' in turn) {
           underWay.shift();
-          done += turn.results.length;
-          failed += turn.results.filter(({ ok }) => !ok).length;
+          done++;
+          if (!turn.result.ok) failed++;
           onProgress?.({ done, failed });
-          yield* turn.results;
+          yield turn.result;
           continue;
         }
         asked = undefined;
-        if ('films' in turn && turn.films) {
-          const work = this.#batch(this.#rooms.takeFilms(turn.films), index, {
-            ...options,
-            signal: link.signal,
-          });
-          index += turn.films.length;
-          const results = work.then((own) => ({ results: own }));
-          results.catch(() => {});
-          underWay.push(results);
+        if ('next' in turn && turn.next) {
+          const work = this.#film(this.#rooms.takeFilm(turn.next.item), index++, own);
+          const result = work.then((own) => ({ result: own }));
+          result.catch(() => {});
+          underWay.push(result);
+          if (pace.due) await pace.rest();
         } else {
           ended = true;
           if ('sourceError' in turn) sourceError = { error: turn.sourceError };
@@ -268,7 +278,7 @@ export class Predictor implements AsyncDisposable {
     } finally {
       link.abort();
       await Promise.allSettled(underWay);
-      await batches.close();
+      await source.close();
     }
   }
 
@@ -342,85 +352,50 @@ export class Predictor implements AsyncDisposable {
     try {
       return await work(link.signal);
     } catch (error) {
-      if (this.#disposed && !(error instanceof CancelledError)) throw disposedError();
+      if (this.#disposed && !callersSignal?.aborted) throw disposedError();
       throw error;
     } finally {
       this.#slots.release();
     }
   }
 
-  /** Films -> results, when their turn comes. */
-  async #batch(
-    taken: FilmIntake[] | Promise<FilmIntake[]>,
-    firstIndex: number,
-    options: PredictOptions,
-  ): Promise<PredictionResult[]> {
-    const intakes = await taken;
+  /** Film -> result, when its turn comes. */
+  async #film(intake: FilmIntake, index: number, options: PredictOptions): Promise<PredictionResult> {
+    const { film } = intake;
     try {
-      return await this.#inTurn(options.signal, (signal) =>
-        this.#results(intakes, firstIndex, { ...options, signal }),
+      if (this.#disposed) throw disposedError();
+      throwIfCancelled(options.signal);
+      if (film instanceof CinefuseError) throw film;
+      const feedback = await this.#inTurn(options.signal, (signal) =>
+        traced(this.#trace, 'films', `film ${film.id ?? film.title ?? index}`, () =>
+          this.#feedback(film, intake.readMs, { ...options, signal }),
+        ),
       );
+      return this.#rooms.resultOf(feedback, index, intake);
     } catch (error) {
       if (error instanceof CancelledError || error instanceof DisposedError) throw error;
-      // Of no one film, as far as can be told; those of other batches are not concerned.
-      const failure = asCinefuseError(error);
-      return intakes.map((intake, at) => {
-        const own = intake.film instanceof CinefuseError ? intake.film : failure;
-        return this.#rooms.resultOf(own, firstIndex + at, intake);
-      });
+      return this.#rooms.resultOf(asCinefuseError(error), index, intake);
     } finally {
-      for (const { release } of intakes) release();
+      intake.release();
     }
   }
 
   /** All stages: encode, fuse, describe. */
-  async #results(
-    intakes: readonly FilmIntake[],
-    firstIndex: number,
-    options: PredictOptions,
-  ): Promise<PredictionResult[]> {
-    const readMs = intakes.reduce((sum, intake) => sum + intake.readMs, 0);
+  async #feedback(film: ParsedMovie, readMs: number, options: PredictOptions): Promise<Feedback> {
     const start = performance.now() - readMs;
-    const outcomes: (CinefuseError | Feedback)[] = [];
-    const films: { at: number; film: ParsedMovie }[] = [];
-    intakes.forEach(({ film }, at) => {
-      if (film instanceof CinefuseError) outcomes[at] = film;
-      else films.push({ at, film });
-    });
     const encode = encodeOptions(options);
     const { manifest } = this.#bundle;
-    const parsed = films.map(({ film }) => film);
-    const [encoded, sentiments] = await Promise.all([
-      this.#encoder.encode(parsed, this.#jobs, encode),
-      Promise.all(parsed.map((film) => this.#sentiment(film, encode))),
+    const [[encoded], sentiment] = await Promise.all([
+      this.#encoder.encode([film], this.#jobs, encode),
+      this.#sentiment(film, encode),
     ]);
-
-    const ready: {
-      at: number;
-      film: ParsedMovie;
-      encoded: EncodedFilm;
-      sentiment: SentimentFeedback | undefined;
-    }[] = [];
-    films.forEach(({ at, film }, i) => {
-      const sentiment = sentiments[i];
-      const failure = encoded[i]!.error ?? (sentiment instanceof CinefuseError ? sentiment : undefined);
-      if (failure) outcomes[at] = failure;
-      else if (encoded[i]!.embeddings.size === 0)
-        outcomes[at] = this.#rooms.nothingUsable(manifest, encoded[i]!);
-      else
-        ready.push({
-          at,
-          film,
-          encoded: encoded[i]!,
-          sentiment: sentiment as SentimentFeedback | undefined,
-        });
-    });
+    const { error, embeddings } = encoded!;
+    if (error) throw error;
+    if (sentiment instanceof CinefuseError) throw sentiment;
+    if (embeddings.size === 0) throw this.#rooms.nothingUsable(manifest, encoded!);
     const fuseStart = performance.now();
-    const embedded = ready.map((film) => film.encoded);
-    const exec = { ...this.#exec, signal: options.signal };
-    const fused = await traced(this.#trace, 'operators', `fuse ${embedded.length}`, () =>
-      fuseFilms(this.#network, manifest, embedded, exec),
-    );
+    const fused = await this.#fuse.fuse(encoded!);
+    throwIfCancelled(options.signal);
     const end = performance.now();
     const timings = {
       readMs,
@@ -429,10 +404,7 @@ export class Predictor implements AsyncDisposable {
       fuseMs: end - fuseStart,
       totalMs: end - start,
     };
-    ready.forEach(({ at, film, encoded: own, sentiment }, i) => {
-      outcomes[at] = { ...this.#rooms.filmFeedback(manifest, film, own, fused[i]!, sentiment), timings };
-    });
-    return outcomes.map((outcome, at) => this.#rooms.resultOf(outcome, firstIndex + at, intakes[at]!));
+    return { ...this.#rooms.filmFeedback(manifest, film, encoded!, fused, sentiment), timings };
   }
 
   /** Polarity of a film's reviews; undefined where there are none or the bundle has no scorer. */

@@ -1,4 +1,4 @@
-import { allOrThrow, isOfTheSamples, planBatches, runBatches, type Unit } from '../encoders/batches.js';
+import { allOrThrow, isOfTheSamples, type Unit } from '../encoders/batches.js';
 import {
   type Embedding,
   type EncodeOptions,
@@ -7,6 +7,7 @@ import {
 } from '../encoders/embedding.js';
 import type { EncoderPool } from '../encoders/pool.js';
 import type { AudioEncoderSpec } from '../encoders/spec.js';
+import { UnitQueue } from '../encoders/unit-queue.js';
 import { CinefuseError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import type { DecodedAudio } from '../media/types.js';
 import type { ExecOptions } from '../ops/exec.js';
@@ -25,11 +26,18 @@ export class AudioEncoder implements ModalityEncoder<DecodedAudio> {
   readonly spec: AudioEncoderSpec;
   readonly #pool: EncoderPool;
   readonly #frontEnd: FrontEnd;
+  readonly #queue: UnitQueue<Window>;
 
   private constructor(spec: AudioEncoderSpec, pool: EncoderPool, frontEnd: FrontEnd) {
     this.spec = spec;
     this.#pool = pool;
     this.#frontEnd = frontEnd;
+    this.#queue = new UnitQueue({
+      maxBatch: spec.maxBatch,
+      dim: spec.dim,
+      width: () => pool.runsAhead,
+      run: (batch, signal) => this.#run(batch, signal),
+    });
   }
 
   /**
@@ -97,14 +105,9 @@ export class AudioEncoder implements ModalityEncoder<DecodedAudio> {
             features,
           })),
     );
-    const { dim, maxBatch } = this.spec;
-    const results = await runBatches(
-      planBatches(units, maxBatch),
-      prepared.map((features) => (features instanceof CinefuseError ? 0 : features.windows)),
-      dim,
-      (batch) => this.#run(batch, options.signal),
-      { width: 2 * this.#pool.describe().workers, signal: options.signal, onProgress: options.onProgress },
-    );
+    const { dim } = this.spec;
+    const lengths = prepared.map((features) => (features instanceof CinefuseError ? 0 : features.windows));
+    const results = await this.#queue.run(units, lengths, options);
     return prepared.map((features, i) => {
       const data = results[i]!;
       if (features instanceof CinefuseError) return features;
@@ -136,7 +139,7 @@ export class AudioEncoder implements ModalityEncoder<DecodedAudio> {
     };
   }
 
-  async #run(batch: Window[], signal: AbortSignal | undefined): Promise<Float32Array> {
+  async #run(batch: Window[], signal: AbortSignal): Promise<Float32Array> {
     const { name, inputs, output, frontEnd } = this.spec;
     const { windowRows, hopRows, rowLength } = this.#frontEnd.shape;
     const size = windowRows * rowLength;

@@ -1,4 +1,4 @@
-import { CinefuseError, throwIfCancelled } from '../errors.js';
+import { CinefuseError } from '../errors.js';
 
 /** One row of a run: a chunk, an image, a window. */
 export interface Unit {
@@ -8,6 +8,8 @@ export interface Unit {
   position: number;
   /** What it costs along the axis that is padded to the longest of its batch; 1 where nothing is padded. */
   length: number;
+  /** Only units of one key fit into a run. */
+  key?: string;
 }
 
 /**
@@ -47,63 +49,6 @@ export function planBatches<U extends Unit>(units: readonly U[], maxBatch: numbe
   const batches: U[][] = [];
   for (let end = count; end > 0; end = start[end]!) batches.unshift(sorted.slice(start[end]!, end));
   return batches;
-}
-
-/**
- * Runs every batch, `width` at a time, and writes the vectors of each unit into the sequence of its sample. A batch
- * that fails fails the samples in it; cancelling and disposing fail the whole call.
- *
- * @param lengths  vectors of every sample's sequence; 0 for a sample that takes no part
- * @param run      (units of the batch, dim) row-major
- * @returns per sample its (length, dim) data, or what went wrong
- */
-export async function runBatches<U extends Unit>(
-  batches: readonly U[][],
-  lengths: readonly number[],
-  dim: number,
-  run: (batch: U[]) => Promise<Float32Array>,
-  options: {
-    width: number;
-    signal?: AbortSignal | undefined;
-    onProgress?: ((done: number, total: number) => void) | undefined;
-  },
-): Promise<(Float32Array | CinefuseError)[]> {
-  const results: (Float32Array | CinefuseError)[] = lengths.map((length) => new Float32Array(length * dim));
-  const total = batches.reduce((sum, batch) => sum + batch.length, 0);
-  let done = 0;
-  let next = 0;
-  let stopped = false;
-  const work = async () => {
-    while (next < batches.length && !stopped) {
-      throwIfCancelled(options.signal);
-      const batch = batches[next++]!;
-      try {
-        const vectors = await run(batch);
-        batch.forEach(({ sample, position }, row) => {
-          const data = results[sample]!;
-          if (data instanceof Float32Array) {
-            data.set(vectors.subarray(row * dim, (row + 1) * dim), position * dim);
-          }
-        });
-      } catch (error) {
-        if (!isOfTheSamples(error)) throw error;
-        for (const { sample } of batch) results[sample] = error;
-      }
-      done += batch.length;
-      options.onProgress?.(done, total);
-    }
-  };
-  const workers = Array.from({ length: Math.min(options.width, batches.length) }, () =>
-    work().catch((error: unknown) => {
-      stopped = true;
-      throw error;
-    }),
-  );
-  // All of them, so that nothing of this call runs on after it has failed.
-  const outcomes = await Promise.allSettled(workers);
-  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failure !== undefined) throw failure.reason;
-  return results;
 }
 
 /** Errors that belong to the samples of a batch rather than to the call. */

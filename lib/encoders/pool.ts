@@ -342,6 +342,11 @@ export class EncoderPool {
     }
   }
 
+  /** Runs of an encoder that keep the threads busy: one on each, and one ready to follow. */
+  get runsAhead(): number {
+    return this.#lanes.length + 1;
+  }
+
   /** What runs where: threads, device and why not CUDA, and each graph's inputs and outputs. */
   describe(): PoolDescription {
     const models = [...this.#models.values()];

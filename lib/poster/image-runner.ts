@@ -30,8 +30,9 @@ export class ImageRunner {
     pool.graph(spec.name); // an encoder that the pool lacks is an error now, not with the first picture
   }
 
+  /** Batches under way at a time. */
   get width(): number {
-    return 2 * this.#pool.describe().workers;
+    return this.#pool.runsAhead;
   }
 
   /**

@@ -1,16 +1,22 @@
-import { allOrThrow, isOfTheSamples, planBatches, runBatches, type Unit } from '../encoders/batches.js';
+import { allOrThrow, isOfTheSamples, type Unit } from '../encoders/batches.js';
 import type { Embedding, EncodeOptions, ModalityEncoder } from '../encoders/embedding.js';
 import type { EncoderPool } from '../encoders/pool.js';
 import type { ImageEncoderSpec } from '../encoders/spec.js';
+import { UnitQueue } from '../encoders/unit-queue.js';
 import { CinefuseError, throwIfCancelled } from '../errors.js';
 import type { RgbImage } from '../media/types.js';
 import type { ExecOptions } from '../ops/exec.js';
 import { ImageRunner } from './image-runner.js';
 
+interface Poster extends Unit {
+  image: RgbImage;
+}
+
 /** Posters -> one vector each. Pictures of many films go through the operator `frames` and the graph together. */
 export class PosterEncoder implements ModalityEncoder<RgbImage> {
   readonly spec: ImageEncoderSpec;
   readonly #runner: ImageRunner;
+  readonly #queue: UnitQueue<Poster>;
 
   /**
    * @param pool  holds the encoder under the spec's name; stays the caller's
@@ -23,7 +29,19 @@ export class PosterEncoder implements ModalityEncoder<RgbImage> {
     exec?: Omit<ExecOptions, 'signal'> | undefined;
   }) {
     this.spec = parts.spec;
-    this.#runner = new ImageRunner(parts.spec, parts.pool, parts.exec ?? {});
+    const runner = new ImageRunner(parts.spec, parts.pool, parts.exec ?? {});
+    this.#runner = runner;
+    this.#queue = new UnitQueue({
+      maxBatch: parts.spec.maxBatch,
+      dim: parts.spec.dim,
+      width: () => runner.width,
+      run: (batch, signal) =>
+        runner.run(
+          batch.map(({ image }) => image),
+          undefined,
+          signal,
+        ),
+    });
   }
 
   /**
@@ -44,33 +62,20 @@ export class PosterEncoder implements ModalityEncoder<RgbImage> {
     options: EncodeOptions = {},
   ): Promise<(Embedding | CinefuseError)[]> {
     throwIfCancelled(options.signal);
-    const bySize = new Map<string, Unit[]>();
+    const units: Poster[] = [];
     const errors = new Map<number, CinefuseError>();
     images.forEach((image, sample) => {
       try {
         const key = this.#runner.sizeKey(image, options.fields?.[sample] ?? `images[${sample}]`);
-        const group = bySize.get(key) ?? [];
-        group.push({ sample, position: 0, length: 1 });
-        bySize.set(key, group);
+        units.push({ sample, position: 0, length: 1, key, image });
       } catch (error) {
         if (!isOfTheSamples(error)) throw error;
         errors.set(sample, error);
       }
     });
-    const batches = [...bySize.values()].flatMap((group) => planBatches(group, this.spec.maxBatch));
     const { dim } = this.spec;
-    const results = await runBatches(
-      batches,
-      images.map((_, i) => (errors.has(i) ? 0 : 1)),
-      dim,
-      (batch) =>
-        this.#runner.run(
-          batch.map(({ sample }) => images[sample]!),
-          undefined,
-          options.signal,
-        ),
-      { width: this.#runner.width, signal: options.signal, onProgress: options.onProgress },
-    );
+    const lengths = images.map((_, i) => (errors.has(i) ? 0 : 1));
+    const results = await this.#queue.run(units, lengths, options);
     return results.map((data, i) => {
       const error = errors.get(i) ?? data;
       return error instanceof CinefuseError ? error : { data: error, length: 1, dim };

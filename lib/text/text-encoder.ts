@@ -1,4 +1,4 @@
-import { allOrThrow, isOfTheSamples, planBatches, runBatches, type Unit } from '../encoders/batches.js';
+import { allOrThrow, isOfTheSamples, type Unit } from '../encoders/batches.js';
 import {
   type Embedding,
   type EncodeOptions,
@@ -9,6 +9,7 @@ import { resolveInside } from '../encoders/files.js';
 import type { EncoderPool } from '../encoders/pool.js';
 import type { TextEncoderSpec } from '../encoders/spec.js';
 import type { Tensor } from '../encoders/tensor.js';
+import { UnitQueue } from '../encoders/unit-queue.js';
 import { CinefuseError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import type { TextSpan } from './chunks.js';
 import { coversLanguage, type LanguageGuess } from './language.js';
@@ -48,6 +49,7 @@ export class TextSequenceEncoder implements ModalityEncoder<string, TextEmbeddin
   readonly #ownsThread: boolean;
   readonly #files: TokenizerFiles;
   readonly #idType: 'int64' | 'int32';
+  readonly #queue: UnitQueue<Chunk>;
 
   private constructor({ spec, pool, thread }: TextEncoderParts, files: TokenizerFiles) {
     this.spec = spec;
@@ -57,6 +59,12 @@ export class TextSequenceEncoder implements ModalityEncoder<string, TextEmbeddin
     this.#files = files;
     const input = pool.graph(spec.name).inputs.find(({ name }) => name === spec.inputs.inputIds);
     this.#idType = input?.type === 'int32' ? 'int32' : 'int64';
+    this.#queue = new UnitQueue({
+      maxBatch: spec.maxBatch,
+      dim: spec.dim,
+      width: () => pool.runsAhead,
+      run: (batch, signal) => this.#run(batch, signal),
+    });
   }
 
   /**
@@ -89,13 +97,8 @@ export class TextSequenceEncoder implements ModalityEncoder<string, TextEmbeddin
     const units = prepared.flatMap((text, sample) =>
       text instanceof CinefuseError ? [] : chunksOf(text, sample),
     );
-    const data = await runBatches(
-      planBatches(units, this.spec.maxBatch),
-      prepared.map((text) => (text instanceof CinefuseError ? 0 : text.spans.length)),
-      this.spec.dim,
-      (batch) => this.#run(batch, options.signal),
-      { width: 2 * this.#pool.describe().workers, signal: options.signal, onProgress: options.onProgress },
-    );
+    const lengths = prepared.map((text) => (text instanceof CinefuseError ? 0 : text.spans.length));
+    const data = await this.#queue.run(units, lengths, options);
     return prepared.map((text, i) => {
       const vectors = data[i]!;
       if (text instanceof CinefuseError) return text;
@@ -121,7 +124,7 @@ export class TextSequenceEncoder implements ModalityEncoder<string, TextEmbeddin
     }
   }
 
-  async #run(batch: Chunk[], signal: AbortSignal | undefined): Promise<Float32Array> {
+  async #run(batch: Chunk[], signal: AbortSignal): Promise<Float32Array> {
     const { inputs, output, tokenizer, name } = this.spec;
     const width = Math.max(...batch.map(({ ids }) => ids.length));
     const dims = [batch.length, width];

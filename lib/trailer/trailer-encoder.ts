@@ -1,7 +1,8 @@
-import { allOrThrow, isOfTheSamples, planBatches, runBatches, type Unit } from '../encoders/batches.js';
+import { allOrThrow, isOfTheSamples, type Unit } from '../encoders/batches.js';
 import type { Embedding, EncodeOptions, ModalityEncoder } from '../encoders/embedding.js';
 import type { EncoderPool } from '../encoders/pool.js';
 import type { ImageEncoderSpec, VideoEncoderSpec } from '../encoders/spec.js';
+import { UnitQueue } from '../encoders/unit-queue.js';
 import { CinefuseError, InputError, throwIfCancelled } from '../errors.js';
 import type { DecodedVideo, VideoFrame } from '../media/types.js';
 import type { ExecOptions } from '../ops/exec.js';
@@ -18,6 +19,7 @@ interface Clip extends Unit {
 export class TrailerEncoder implements ModalityEncoder<DecodedVideo> {
   readonly spec: ImageEncoderSpec | VideoEncoderSpec;
   readonly #runner: ImageRunner;
+  readonly #queue: UnitQueue<Clip>;
 
   /**
    * @param pool  holds the encoder under the spec's name; stays the caller's
@@ -30,7 +32,19 @@ export class TrailerEncoder implements ModalityEncoder<DecodedVideo> {
     exec?: Omit<ExecOptions, 'signal'> | undefined;
   }) {
     this.spec = parts.spec;
-    this.#runner = new ImageRunner(parts.spec, parts.pool, parts.exec ?? {});
+    const runner = new ImageRunner(parts.spec, parts.pool, parts.exec ?? {});
+    this.#runner = runner;
+    this.#queue = new UnitQueue({
+      maxBatch: parts.spec.maxBatch,
+      dim: parts.spec.dim,
+      width: () => runner.width,
+      run: (batch, signal) =>
+        runner.run(
+          batch.flatMap(({ frames }) => frames),
+          this.spec.modality === 'video' ? batch[0]!.frames.length : undefined,
+          signal,
+        ),
+    });
   }
 
   /**
@@ -54,32 +68,20 @@ export class TrailerEncoder implements ModalityEncoder<DecodedVideo> {
     options: EncodeOptions = {},
   ): Promise<(Embedding | CinefuseError)[]> {
     throwIfCancelled(options.signal);
-    const bySize = new Map<string, Clip[]>();
     const clips = videos.map((video, sample) => {
       try {
         const field = options.fields?.[sample] ?? `videos[${sample}]`;
         const key = this.#keyOf(video, field);
-        const units = this.#clipsOf(video, sample);
-        bySize.set(key, [...(bySize.get(key) ?? []), ...units]);
-        return units;
+        return this.#clipsOf(video, sample, key);
       } catch (error) {
         if (isOfTheSamples(error)) return error;
         throw error;
       }
     });
-    const { dim, modality } = this.spec;
-    const results = await runBatches(
-      [...bySize.values()].flatMap((group) => planBatches(group, this.spec.maxBatch)),
-      clips.map((units) => (units instanceof CinefuseError ? 0 : units.length)),
-      dim,
-      (batch) =>
-        this.#runner.run(
-          batch.flatMap(({ frames }) => frames),
-          modality === 'video' ? batch[0]!.frames.length : undefined,
-          options.signal,
-        ),
-      { width: this.#runner.width, signal: options.signal, onProgress: options.onProgress },
-    );
+    const { dim } = this.spec;
+    const units = clips.flatMap((own) => (own instanceof CinefuseError ? [] : own));
+    const lengths = clips.map((own) => (own instanceof CinefuseError ? 0 : own.length));
+    const results = await this.#queue.run(units, lengths, options);
     return clips.map((units, i) => {
       const data = results[i]!;
       if (units instanceof CinefuseError) return units;
@@ -107,12 +109,12 @@ export class TrailerEncoder implements ModalityEncoder<DecodedVideo> {
     return `${[...keys][0]}${whole ? ` x ${video.frames.length}` : ''}`;
   }
 
-  #clipsOf({ frames }: DecodedVideo, sample: number): Clip[] {
+  #clipsOf({ frames }: DecodedVideo, sample: number, key: string): Clip[] {
     if (this.spec.modality === 'image') {
-      return frames.map((frame, position) => ({ sample, position, length: 1, frames: [frame] }));
+      return frames.map((frame, position) => ({ sample, position, length: 1, key, frames: [frame] }));
     }
     const { frames: size, hop = 1 } = this.spec.clip;
-    if (size === 'all') return [{ sample, position: 0, length: 1, frames }];
+    if (size === 'all') return [{ sample, position: 0, length: 1, key, frames }];
     const starts: number[] = [];
     for (let start = 0; start + size <= frames.length; start += hop) starts.push(start);
     // The end of the video belongs to a clip too: the last one ends with it.
@@ -121,7 +123,7 @@ export class TrailerEncoder implements ModalityEncoder<DecodedVideo> {
     return starts.map((start, position) => {
       const part = frames.slice(start, start + size);
       while (part.length < size) part.push(part.at(-1)!);
-      return { sample, position, length: 1, frames: part };
+      return { sample, position, length: 1, key, frames: part };
     });
   }
 }

@@ -32,13 +32,25 @@ export const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
  */
 export type Precision = (typeof PRECISIONS)[number];
 
+/**
+ * `Precision`, or 'bf16x3' on a CPU with AMX or AVX512-BF16: products of matrices whose operands are split into two
+ * bfloat16 parts each, three products summed in float32. Some 5e-6 of the largest result (float32: 1e-6); magnitudes
+ * above 3.39e38 count as infinite, parts below 1.2e-38 as zeros. Meant for AMX, whose bfloat16 products are 16 times
+ * as fast as float32 ones; AVX512-BF16 gives results of the same accuracy no faster than 'fp32' does.
+ *
+ * It governs the layers' products with float32 weights; layers of stored weights and everything else stay 'fp32'.
+ * ERR_BACKEND where the CPU has neither, or another instruction set than 'avx512' is asked for.
+ */
+export type ExecPrecision = Precision | 'bf16x3';
+const EXEC_PRECISIONS: readonly ExecPrecision[] = [...PRECISIONS, 'bf16x3'];
+
 export interface ExecOptions {
   /** Where to run. Default 'cpu'. A backend that is not there is an error, never a silent fallback. */
   backend?: Backend;
   /** Which GPU, 0 or more, as CUDA_VISIBLE_DEVICES numbers them. Default 0. Unused on the CPU. */
   device?: number;
-  /** Default 'fp32'. Unused on the CPU, whose results have float32 accuracy always. */
-  precision?: Precision;
+  /** Default 'fp32'. The CPU takes 'tf32' and 'bf16' for it: its results have float32 accuracy, but for 'bf16x3'. */
+  precision?: ExecPrecision;
   /** Default: the best this CPU has, or the environment variable CINEFUSE_ISA. */
   isa?: Isa;
   /** Threads for the loop of this call, 1 or more. Default: CINEFUSE_THREADS, or the cores this process may use. */
@@ -97,11 +109,11 @@ function encodeExec(options: ExecOptions, sync: boolean): NativeExec {
       got: describeValue(backend < 0 ? options.backend : options.isa),
     });
   }
-  const precision = PRECISIONS.indexOf(options.precision ?? 'fp32');
+  const precision = EXEC_PRECISIONS.indexOf(options.precision ?? 'fp32');
   if (precision < 0) {
     throw new InputError('ERR_INPUT_VALUE', {
       field: 'precision',
-      expected: `one of ${PRECISIONS.join(', ')}`,
+      expected: `one of ${EXEC_PRECISIONS.join(', ')}`,
       got: describeValue(options.precision),
     });
   }

@@ -22,6 +22,7 @@ export {
   defaultIsa,
   defaultThreads,
   type ExecOptions,
+  type ExecPrecision,
   type Isa,
   type Precision,
 } from './exec.js';

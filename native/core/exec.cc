@@ -1,6 +1,7 @@
 #include "exec.h"
 
 #include "device.h"
+#include "gemm/bf16x3.h"
 
 namespace cinefuse {
 
@@ -58,6 +59,16 @@ void require_available(const Exec& exec) {
   CINEFUSE_REQUIRE(isa_supported(exec.isa), Code::kBackend, "isa",
                    "The instruction set '%s' is not supported by this CPU (best: '%s')", isa_name(exec.isa),
                    isa_name(best_isa()));
+  if (exec.precision == Precision::kBf16x3 || exec.precision == Precision::kBf16x3Software) {
+    CINEFUSE_REQUIRE(exec.backend == Backend::kCpu, Code::kBackend, "precision",
+                     "Expected the backend 'cpu' for the precision 'bf16x3', received '%s'",
+                     backend_name(exec.backend));
+    CINEFUSE_REQUIRE(
+        bf16x3_path(exec) != Bf16x3Path::kNone, Code::kBackend, "precision",
+        "The precision 'bf16x3' needs AMX or AVX512-BF16 and the instruction set 'avx512'; this CPU, "
+        "build or the instruction set asked for ('%s') has neither",
+        isa_name(exec.isa));
+  }
 }
 
 void require_cpu(const Exec& exec, const char* what) {

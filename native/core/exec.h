@@ -10,9 +10,10 @@ namespace cinefuse {
 
 enum class Backend : int { kCpu = 0, kEmulated = 1, kCuda = 2 };
 enum class Isa : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2 };
-// Of matrix products on a GPU: float32 accuracy, or inputs rounded to 10 or 7 bits of mantissa. The CPU is
-// always kFp32.
-enum class Precision : int { kFp32 = 0, kTf32 = 1, kBf16 = 2 };
+// Of matrix products on a GPU: float32 accuracy, or inputs rounded to 10 or 7 bits of mantissa; the CPU keeps
+// float32 for these. On the CPU alone: operands split into two bfloat16 parts (core/gemm/bf16x3.h), and the
+// same with AMX's instructions done in plain C++, for tests.
+enum class Precision : int { kFp32 = 0, kTf32 = 1, kBf16 = 2, kBf16x3 = 3, kBf16x3Software = 4 };
 
 struct Exec {
   Backend backend = Backend::kCpu;

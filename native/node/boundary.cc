@@ -58,8 +58,8 @@ Call::Call(const Napi::CallbackInfo& info) : info_(info), env_(info.Env()) {
                    "Expected 1..1024 threads, received %d", exec.data[2]);
   CINEFUSE_REQUIRE(exec.data[4] >= 0 && exec.data[4] < 64, Code::kBackend, "device",
                    "Expected device 0..63, received %d", exec.data[4]);
-  CINEFUSE_REQUIRE(exec.data[5] >= 0 && exec.data[5] <= 2, Code::kInputValue, "precision",
-                   "Expected precision 0..2, received %d", exec.data[5]);
+  CINEFUSE_REQUIRE(exec.data[5] >= 0 && exec.data[5] <= 4, Code::kInputValue, "precision",
+                   "Expected precision 0..4, received %d", exec.data[5]);
   exec_.backend = static_cast<Backend>(exec.data[0]);
   exec_.isa = static_cast<Isa>(exec.data[1]);
   exec_.threads = exec.data[2];

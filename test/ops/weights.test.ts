@@ -11,10 +11,12 @@ import { randomF32, ways } from '../backends.js';
 import { throwsTyped } from '../errors.js';
 import { assertClose, dense } from './oracle.js';
 
+const value = new Float32Array(1);
+const bits = new Uint32Array(value.buffer);
+
 /** To the nearest of 8 bits of mantissa, ties to even. */
 function bfloat16(x: number): number {
-  const value = Float32Array.of(x);
-  const bits = new Uint32Array(value.buffer);
+  value[0] = x;
   const b = bits[0] as number;
   bits[0] = ((b + 0x7fff + ((b >>> 16) & 1)) >>> 16) << 16;
   return value[0] as number;

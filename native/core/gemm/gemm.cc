@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../pool.h"
+#include "bf16x3.h"
 #include "lines_simd.h"
 
 namespace cinefuse {
@@ -178,6 +179,23 @@ struct Product {
     }
   }
 
+  // The whole product of operands in two bfloat16 parts.
+  void split_operands(const Plan& plan, float* c, int64_t ldc) const {
+    const int64_t panels = w.panels();
+    parallel_for(exec, plan.row_tasks * plan.column_tasks, [&](int task) {
+      const int i = task / plan.column_tasks, j = task % plan.column_tasks;
+      const int b0 = static_cast<int>(int64_t{blocks.count} * i / plan.row_tasks);
+      const int b1 = static_cast<int>(int64_t{blocks.count} * (i + 1) / plan.row_tasks);
+      const int p0 = static_cast<int>(panels * j / plan.column_tasks);
+      const int p1 = static_cast<int>(panels * (j + 1) / plan.column_tasks);
+      if (b0 == b1 || p0 == p1) return;
+      bf16x3_rectangle(exec, blocks, a, w, epilogue.bias, b0, b1, p0, p1, c, ldc);
+      const int64_t first = blocks.first(b0);
+      finish(first, blocks.first(b1 - 1) + blocks.length(b1 - 1) - first, int64_t{p0} * kPanel,
+             std::min<int64_t>(w.out(), int64_t{p1} * kPanel), c, ldc);
+    });
+  }
+
   // The k blocks shared out: every block's sums go to a place of their own and are added up in order.
   void split_k(float* c, int64_t ldc) const {
     const int64_t width = int64_t{w.panels()} * kPanel;
@@ -217,6 +235,12 @@ void gemm(const Exec& exec, int64_t rows, const RowSource& a, const PackedMatrix
   const Product product{
       exec, row_blocks(rows, exec.isa), a, w, epilogue, gemm_simd(exec.isa), lines_simd(exec.isa)};
   const Plan plan = make_plan(exec, product.blocks, w);
+  const bool split_operands =
+      exec.precision == Precision::kBf16x3 || exec.precision == Precision::kBf16x3Software;
+  if (split_operands && w.type() == WeightType::kFloat32) {
+    product.split_operands(plan, c, ldc);
+    return;
+  }
   if (plan.split_k) {
     product.split_k(c, ldc);
     return;

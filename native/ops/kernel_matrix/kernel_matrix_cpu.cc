@@ -50,7 +50,9 @@ void kernel_rows(const KernelLandmarks& l, int64_t rows, const MatrixRows& x, fl
   const KernelSimd& simd = kernel_simd(exec.isa);
   const KernelShape& s = l.shape;
   const int64_t n = l.count();
-  gemm(exec, rows, x, l.z, {}, k, n);
+  Exec exact = exec;  // distances are differences of large numbers
+  exact.precision = Precision::kFp32;
+  gemm(exact, rows, x, l.z, {}, k, n);
   for (int64_t r = 0; r < rows; ++r) {
     if (!there(x.present, x.present_stride, r)) continue;
     const float square = s.kind == KernelKind::kRbf ? simd.square(l.z.in(), x.data + r * x.stride) : 0.f;

@@ -168,4 +168,4 @@ export type {
   SpectrogramWindow,
   WhisperOptions,
 } from './spectrogram-spec.js';
-export { WEIGHT_TYPES, type WeightType } from './weights.js';
+export type { WeightType } from './weights.js';

@@ -4,9 +4,9 @@ import {
   type LinearLayer,
   LowRankFusion,
   TensorFusion,
-  WEIGHT_TYPES,
   type WeightType,
 } from '../../lib/ops/index.js';
+import { WEIGHT_TYPES } from '../../lib/ops/weights.js';
 import { randomF32, ways } from '../backends.js';
 import { throwsTyped } from '../errors.js';
 import { assertClose, dense } from './oracle.js';

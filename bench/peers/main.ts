@@ -30,7 +30,8 @@ async function main(): Promise<void> {
   const counts = threadCounts(values.threads ?? [...new Set([1, availableParallelism()])].join());
   installPeers(console.log);
 
-  const about = machine('npm run bench:peers');
+  // Parts measured on their own go into one file, which the whole command makes again.
+  const about = { ...machine('npm run bench:peers'), command: 'npm run bench:peers' };
   console.log(
     `${about.cpu}, ${about.cores} cores, ISA ${about.isa}, Node ${about.node}, commit ${about.commit}`,
   );
@@ -56,7 +57,6 @@ async function main(): Promise<void> {
     values.into && existsSync(output) ? (JSON.parse(readFileSync(output, 'utf8')) as PeerResults) : undefined;
   const results: PeerResults = {
     ...about,
-    ...(older && { command: older.command }),
     versions: bench.versions,
     notRun: Object.fromEntries(bench.notRun),
     runs: merged(older?.runs ?? [], runs),

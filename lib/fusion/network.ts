@@ -303,6 +303,17 @@ interface Arranged {
   lengths: Int32Array | undefined;
 }
 
+/** What is given is present in every row. */
+function presenceOf(inputs: readonly unknown[], batch: number): Uint8Array {
+  const count = inputs.length;
+  const present = new Uint8Array(batch * count);
+  for (let i = 0; i < count; i++) {
+    if (inputs[i] === undefined) continue;
+    for (let at = i; at < present.length; at += count) present[at] = 1;
+  }
+  return present;
+}
+
 /**
  * The inputs in the spec's order. Presence and lengths are copied: the addon checks them before it starts, and what it
  * follows must not change after that.
@@ -330,8 +341,7 @@ function arrange(spec: FusionNetworkSpec, { batch, modalities, present }: Networ
     });
   }
   const arranged: Arranged = {
-    present:
-      present?.slice() ?? Uint8Array.from({ length: batch * count }, (_, i) => (inputs[i % count] ? 1 : 0)),
+    present: present?.slice() ?? presenceOf(inputs, batch),
     arrays: [],
     steps: [],
     lengths: undefined,
@@ -385,7 +395,8 @@ function splitHeads(
   for (const { name, out } of heads) {
     const data = all === out ? packed : new Float32Array(batch * out);
     for (let row = 0; all !== out && row < batch; row++) {
-      data.set(packed.subarray(row * all + column, row * all + column + out), row * out);
+      const from = row * all + column;
+      for (let i = 0; i < out; i++) data[row * out + i] = packed[from + i]!;
     }
     result[name] = data;
     column += out;

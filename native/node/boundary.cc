@@ -1,6 +1,7 @@
 #include "boundary.h"
 
 #include <cmath>
+#include <cstdio>
 #include <new>
 
 #include "../core/pages.h"
@@ -163,7 +164,9 @@ std::vector<Span<const T>> Call::view_list(size_t index, napi_typedarray_type ty
   const Napi::Array array = value.As<Napi::Array>();
   std::vector<Span<const T>> result(array.Length());
   for (uint32_t i = 0; i < array.Length(); ++i) {
-    const Span<T> span = view<T>(array.Get(i), type, type_name, format("%s[%u]", name, i).c_str());
+    char item[64];
+    std::snprintf(item, sizeof item, "%s[%u]", name, i);
+    const Span<T> span = view<T>(array.Get(i), type, type_name, item);
     result[i] = {span.data, span.size};
   }
   return result;

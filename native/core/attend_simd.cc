@@ -188,12 +188,10 @@ void weighted_sum(long n, long d, const float* a, const float* x, long stride, f
   }
 }
 
-void feature_attend(long n, long d, float* const* e, float* first, const float* const* h, float* c) {
-  const bool zero_first = e[0] == nullptr;
-  float* const first_out = zero_first ? first : e[0];
+void feature_attend(long n, long d, float* const* e, float* const* a, const float* const* h, float* c) {
   for (long j = 0; j < d; j += W) {
     const int tail = d - j < W ? static_cast<int>(d - j) : 0;
-    const V e0 = zero_first ? V{} : tail ? load_tail(e[0] + j, tail) : load(e[0] + j);
+    const V e0 = !e[0] ? V{} : tail ? load_tail(e[0] + j, tail) : load(e[0] + j);
     V m = e0;
     for (long i = 1; i < n; ++i) m = vmax(m, tail ? load_tail(e[i] + j, tail) : load(e[i] + j));
     const V x0 = vexp(e0 - m);
@@ -212,12 +210,14 @@ void feature_attend(long n, long d, float* const* e, float* first, const float* 
     const V scale = splat(1.f) / sum;
     if (tail) {
       store_tail(c + j, acc * scale, tail);
-      if (first_out) store_tail(first_out + j, x0 * scale, tail);
-      for (long i = 1; i < n; ++i) store_tail(e[i] + j, load_tail(e[i] + j, tail) * scale, tail);
+      if (!a) continue;
+      store_tail(a[0] + j, x0 * scale, tail);
+      for (long i = 1; i < n; ++i) store_tail(a[i] + j, load_tail(e[i] + j, tail) * scale, tail);
     } else {
       store(c + j, acc * scale);
-      if (first_out) store(first_out + j, x0 * scale);
-      for (long i = 1; i < n; ++i) store(e[i] + j, load(e[i] + j) * scale);
+      if (!a) continue;
+      store(a[0] + j, x0 * scale);
+      for (long i = 1; i < n; ++i) store(a[i] + j, load(e[i] + j) * scale);
     }
   }
 }

@@ -21,9 +21,8 @@ struct AttendSimd {
   // c[j] = sum_t a[t] * x[t][j], j < d. Rows of weight exactly 0 are not read.
   void (*weighted_sum)(long n, long d, const float* a, const float* x, long stride, float* c);
   // Per feature j < d: a_i[j] = softmax over i < n of e_i[j], c[j] = sum_i a_i[j] * h_i[j]. e_i are
-  // overwritten by a_i; e[0] may be null and stands for zeros, with a_0 then written to `first` (which may be
-  // null too).
-  void (*feature_attend)(long n, long d, float* const* e, float* first, const float* const* h, float* c);
+  // overwritten; e[0] may be null and stands for zeros. a may be null, or a_i be e_i.
+  void (*feature_attend)(long n, long d, float* const* e, float* const* a, const float* const* h, float* c);
   // y = a * x + y, n values
   void (*axpy)(long n, float a, const float* x, float* y);
   // y = x - z

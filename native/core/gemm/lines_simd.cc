@@ -13,7 +13,8 @@ constexpr int MR = 6;
 #endif
 constexpr int NV = 2;
 constexpr int NR = NV * W;
-constexpr int kLine = 16;  // floats of a cache line
+constexpr int kLine = 16;            // floats of a cache line
+constexpr int kWeightsAhead = 2048;  // floats of b that are asked for early
 
 template <int M, int N>
 CINEFUSE_INLINE void step(const float* const (&a)[4], long lda, int k, const float* b, V (&sum)[M][N]) {
@@ -44,6 +45,10 @@ void tile_m(int left, int kc, const float* from, long lda, const float* b, const
   for (; k + kLine <= kc; k += kLine) {
     for (int i = 0; i < ahead_rows; ++i) __builtin_prefetch(ahead + i * lda + k, 0, 2);
     for (int i = 0; i < kLine; i += 4) {
+#pragma GCC unroll 8
+      for (int line = 0; line < 4 * kPanel / kLine; ++line) {
+        __builtin_prefetch(b + kWeightsAhead + line * kLine, 0, 2);
+      }
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j, b += kPanel) step<M, N>(a, lda, j, b, sum);
 #pragma GCC unroll 4

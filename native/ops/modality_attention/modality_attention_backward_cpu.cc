@@ -81,7 +81,7 @@ void feature_forward(const ModalityAttentionWeights& p, const PresentRows& prese
       if (count == 0) {
         zero(c + r * d, d);
       } else {
-        simd.feature_attend(count, d, e, nullptr, from, c + r * d);
+        simd.feature_attend(count, d, e, e, from, c + r * d);
       }
       if (whole) continue;
       int64_t next = 0;

@@ -40,25 +40,24 @@ void feature_rows(const ModalityAttention& p, int64_t rows, int64_t m, const flo
   for (int64_t r = 0; r < rows; ++r) {
     const float* from[kMaxAttendedModalities];
     float* e[kMaxAttendedModalities];
-    int64_t index[kMaxAttendedModalities];
+    float* a[kMaxAttendedModalities];
     int64_t n = 0;
     for (int64_t i = 0; i < m; ++i) {
-      if (!is_present(mask, r * m + i)) continue;
+      float* const weights = alpha ? alpha + (r * m + i) * d : nullptr;
+      if (!is_present(mask, r * m + i)) {
+        if (weights) std::memset(weights, 0, sizeof(float) * static_cast<size_t>(d));
+        continue;
+      }
       from[n] = h + (r * m + i) * d;
+      a[n] = weights;
       e[n] = n == 0 ? nullptr : score;
-      if (n > 0) score += d;
-      index[n++] = i;
+      if (n++ > 0) score += d;
     }
-    float* const weights = alpha ? alpha + r * m * d : nullptr;
-    if (weights) std::memset(weights, 0, sizeof(float) * static_cast<size_t>(m * d));
     if (n == 0) {
       std::memset(c + r * d, 0, sizeof(float) * static_cast<size_t>(d));
       continue;
     }
-    simd.feature_attend(n, d, e, weights ? weights + index[0] * d : nullptr, from, c + r * d);
-    for (int64_t i = 1; weights && i < n; ++i) {
-      std::memcpy(weights + index[i] * d, e[i], sizeof(float) * static_cast<size_t>(d));
-    }
+    simd.feature_attend(n, d, e, alpha ? a : nullptr, from, c + r * d);
   }
 }
 

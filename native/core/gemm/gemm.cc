@@ -82,7 +82,7 @@ Plan make_plan(const Exec& exec, const RowBlocks& blocks, const PackedMatrix& w)
   const double weights = static_cast<double>(w.in()) * w.panels() * kPanel;
   // Rough microseconds on one thread: arithmetic, or the stream of weights. A thread joins for 25 of them.
   const double cost =
-      std::max(weights * static_cast<double>(blocks.rows) / 40e3, static_cast<double>(w.bytes()) / 20e3);
+      std::max(weights * static_cast<double>(blocks.rows) / 40e3, static_cast<double>(w.bytes()) / 60e3);
   const int threads = static_cast<int>(std::min<double>(exec.threads, std::max(1., cost / 25)));
   Plan best{1, 1, false};
   double best_time = 1e300;

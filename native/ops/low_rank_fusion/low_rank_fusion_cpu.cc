@@ -7,6 +7,8 @@
 namespace cinefuse {
 namespace {
 
+int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
+
 // Rows [first, first + count): every modality's projections of all ranks side by side, then their products.
 void rows(const LowRankFusion& layer, const FusionInputs& in, int64_t first, int64_t count, float* y,
           const Exec& exec) {
@@ -36,8 +38,10 @@ void low_rank_fusion_cpu(const LowRankFusion& layer, const FusionInputs& in, flo
   // So many rows that their projections stay in L2.
   const int64_t width = layer.rank * layer.out * layer.dims.modes;
   const int64_t most = std::clamp<int64_t>((int64_t{1} << 17) / width, kFewRows, kManyRows);
-  const int64_t share = std::clamp<int64_t>((in.rows + exec.threads - 1) / exec.threads, kFewRows, most);
-  const int64_t tasks = (in.rows + share - 1) / share;
+  // As many tasks for each thread, of as many rows.
+  const int64_t waves = std::max<int64_t>(1, ceil_div(in.rows, most * exec.threads));
+  const int64_t share = std::clamp<int64_t>(ceil_div(in.rows, waves * exec.threads), kFewRows, most);
+  const int64_t tasks = ceil_div(in.rows, share);
   if (tasks <= 1) {
     rows(layer, in, 0, in.rows, y, exec);  // few rows: the products themselves use the threads
     return;

@@ -101,6 +101,9 @@ type NetworkArrays = readonly [Float32Array, Float32Array, Float32Array];
  *
  *   then F ← act(LN(trunk.i.weight F + trunk.i.bias)) and y = heads.NAME.weight F + heads.NAME.bias.
  *
+ * A modality's scaler becomes part of its weights when they are packed, unless its means reach so far beyond the spread
+ * that this would cost accuracy: then each vector is scaled before it is multiplied.
+ *
  * Nothing is imputed: an absent modality is never read, whatever its array holds. A row's result is the same, bit for
  * bit, alone and in any batch, on any number of threads, on one instruction set of the CPU. Any number of runs may go on at a
  * time; running allocates nothing but the results. All within 2e-5 of the largest value of float64 on the reference

@@ -35,35 +35,39 @@ async function main(): Promise<void> {
   console.log(
     `${about.cpu}, ${about.cores} cores, ISA ${about.isa}, Node ${about.node}, commit ${about.commit}`,
   );
+  const output = path.resolve(values.into ?? values.output);
+  const older =
+    values.into && existsSync(output) ? (JSON.parse(readFileSync(output, 'utf8')) as PeerResults) : undefined;
+  mkdirSync(path.dirname(output), { recursive: true });
   const bench = new PeerBench();
   const runs: KeptRun[] = [];
+  const save = () => {
+    const results: PeerResults = {
+      ...about,
+      versions: bench.versions,
+      notRun: Object.fromEntries(bench.notRun),
+      runs: merged(older?.runs ?? [], runs),
+    };
+    writeFileSync(output, `${JSON.stringify(results, null, 2)}\n`);
+    writeFileSync(output.replace(/\.json$/, '.md'), markdown(results));
+  };
   for (const threads of counts) {
     const { sgemmGflops, copyGbPerSecond } = await bench.floors(threads);
     console.log(
       `\n${threads} thread${threads === 1 ? '' : 's'}; floor: sgemm ${sgemmGflops.toFixed(1)} GFLOP/s, copy ${copyGbPerSecond.toFixed(1)} GB/s (read + written)`,
     );
-    const selection = { suites, caseText: values.case, quick: values.quick };
-    const done = await bench.run(selection, threads, (measurements) => {
-      console.log(`\n${measurements[0]?.case}`);
-      printTable(measurements);
-    });
-    runs.push(...done.map((run) => ({ ...run, date: about.date, commit: about.commit })));
+    for (const suite of suites) {
+      const selection = { suites: [suite], caseText: values.case, quick: values.quick };
+      const done = await bench.run(selection, threads, (measurements) => {
+        console.log(`\n${measurements[0]?.case}`);
+        printTable(measurements);
+      });
+      runs.push(...done.map((run) => ({ ...run, date: about.date, commit: about.commit })));
+      if (done.length > 0) save();
+    }
   }
   if (runs.length === 0) throw new Error(`No case of ${suites.join(', ')} has ${values.case} in its name`);
   for (const [name, reason] of bench.notRun) console.log(`not run: ${name} (${reason})`);
-
-  const output = path.resolve(values.into ?? values.output);
-  const older =
-    values.into && existsSync(output) ? (JSON.parse(readFileSync(output, 'utf8')) as PeerResults) : undefined;
-  const results: PeerResults = {
-    ...about,
-    versions: bench.versions,
-    notRun: Object.fromEntries(bench.notRun),
-    runs: merged(older?.runs ?? [], runs),
-  };
-  mkdirSync(path.dirname(output), { recursive: true });
-  writeFileSync(output, `${JSON.stringify(results, null, 2)}\n`);
-  writeFileSync(output.replace(/\.json$/, '.md'), markdown(results));
   console.log(`\nwritten to ${path.relative(process.cwd(), output)}, and as Markdown beside it`);
 }
 

@@ -33,11 +33,15 @@ function picture(width: number, height: number, channels: number, seed = 1): Uin
   return data;
 }
 
-function nv12(width: number, height: number, seed: number): YuvInput {
+/** Half of the saturated ones is beyond what RGB can show, and clamped; of films it is a tenth or less. */
+type Colours = 'saturated' | 'film';
+
+function nv12(width: number, height: number, seed: number, colours: Colours): YuvInput {
   const data = new Uint8Array((width * height * 3) / 2);
-  data.set(picture(width, height, 1, seed));
+  const [y, uv] = [picture(width, height, 1, seed), picture(width / 2, height / 2, 2, seed + 1)];
+  data.set(colours === 'film' ? y.map((v) => 30 + v * 0.75) : y);
   data.set(
-    picture(width / 2, height / 2, 2, seed + 1).map((v) => 64 + v / 2),
+    uv.map((v) => (colours === 'film' ? 112 + v / 8 : 64 + v / 2)),
     width * height,
   );
   return { data, width, height, format: 'nv12', matrix: 'bt601', range: 'limited' }; // swscale's own choice
@@ -135,19 +139,21 @@ async function cases(): Promise<BenchCase[]> {
       check: agree,
     });
   }
-  const clip = Array.from({ length: 16 }, (_, i) => nv12(1920, 1080, i + 1));
-  const scaled = await swscale(clip);
-  list.push({
-    name: `16 NV12 1080p -> ${SIDE}, bilinear, normalised planes`,
-    bytes: clip.reduce((sum, { data }) => sum + data.length + 4 * 3 * SIDE * SIDE, 0),
-    items: clip.length,
-    contenders: {
-      'cinefuse float': () => frames(clip, { ...common, rounding: 'float' }),
-      "cinefuse uint8 (Pillow's)": () => frames(clip, { ...common, rounding: 'uint8' }),
-      ...(scaled && { 'swscale area + JavaScript': scaled }),
-    },
-    check: agree,
-  });
+  for (const colours of ['saturated', 'film'] as const) {
+    const clip = Array.from({ length: 16 }, (_, i) => nv12(1920, 1080, i + 1, colours));
+    const scaled = await swscale(clip);
+    list.push({
+      name: `16 NV12 1080p${colours === 'film' ? ' of film colours' : ''} -> ${SIDE}, bilinear, normalised planes`,
+      bytes: clip.reduce((sum, { data }) => sum + data.length + 4 * 3 * SIDE * SIDE, 0),
+      items: clip.length,
+      contenders: {
+        'cinefuse float': () => frames(clip, { ...common, rounding: 'float' }),
+        "cinefuse uint8 (Pillow's)": () => frames(clip, { ...common, rounding: 'uint8' }),
+        ...(scaled && { 'swscale area + JavaScript': scaled }),
+      },
+      check: agree,
+    });
+  }
   return list;
 }
 

@@ -26,11 +26,15 @@ function picture(width: number, height: number, channels: number, seed = 1): Uin
   return data;
 }
 
-function nv12(width: number, height: number, seed: number): Uint8Array {
+/** Half of the saturated ones is beyond what RGB can show, and clamped; of films it is a tenth or less. */
+type Colours = 'saturated' | 'film';
+
+function nv12(width: number, height: number, seed: number, colours: Colours): Uint8Array {
   const data = new Uint8Array((width * height * 3) / 2);
-  data.set(picture(width, height, 1, seed));
+  const [y, uv] = [picture(width, height, 1, seed), picture(width / 2, height / 2, 2, seed + 1)];
+  data.set(colours === 'film' ? y.map((v) => 30 + v * 0.75) : y);
   data.set(
-    picture(width / 2, height / 2, 2, seed + 1).map((v) => 64 + v / 2),
+    uv.map((v) => (colours === 'film' ? 112 + v / 8 : 64 + v / 2)),
     width * height,
   );
   return data;
@@ -118,12 +122,12 @@ async function pictureCase(what: string, width: number, height: number): Promise
   };
 }
 
-async function videoCase(): Promise<BenchCase> {
+async function videoCase(colours: Colours): Promise<BenchCase> {
   const [width, height, count] = [1920, 1080, 16];
   const size = (width * height * 3) / 2;
   const all = new Uint8Array(count * size);
   const clip = Array.from({ length: count }, (_, i) => {
-    all.set(nv12(width, height, i + 1), i * size);
+    all.set(nv12(width, height, i + 1, colours), i * size);
     // BT.601 is what swscale and OpenCV take NV12 to be.
     return {
       data: all.subarray(i * size, (i + 1) * size),
@@ -135,7 +139,7 @@ async function videoCase(): Promise<BenchCase> {
     } as const;
   });
   return {
-    name: `${count} NV12 1080p -> ${SIDE}, bilinear, normalised planes`,
+    name: `${count} NV12 1080p${colours === 'film' ? ' of film colours' : ''} -> ${SIDE}, bilinear, normalised planes`,
     bytes: all.length + count * 4 * 3 * SIDE * SIDE,
     items: count,
     contenders: {
@@ -162,7 +166,8 @@ export default defineSuite('frames', {
     return [
       await pictureCase('1920x1080', 1920, 1080),
       await pictureCase('poster 680x1000', 680, 1000),
-      await videoCase(),
+      await videoCase('saturated'),
+      await videoCase('film'),
     ];
   },
   dispose: endPeers,

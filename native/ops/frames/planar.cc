@@ -58,6 +58,7 @@ PlanarPass::PlanarPass(const Coefficients& c, Rounding rounding) : n_(c.n) {
   for (int64_t block = 0; block * kLanes < c.n; ++block) {
     const int64_t end = std::min(c.n, (block + 1) * kLanes);
     const int most = *std::max_element(c.count.begin() + block * kLanes, c.count.begin() + end);
+    block_at_.push_back(*std::min_element(c.first.begin() + block * kLanes, c.first.begin() + end));
     for (int group = 0; group * kTaps < most; ++group) add_group(c, fixed, block, group);
     group_first_.push_back(static_cast<int32_t>(window_first_.size() - 1));
   }
@@ -69,7 +70,9 @@ void PlanarPass::add_group(const Coefficients& c, const std::vector<int32_t>& fi
   const int64_t end = std::min(c.n, (block + 1) * kLanes);
   const size_t base = digits_.size();
   digits_.resize(base + 3 * kWindow, 0);
-  const size_t first_window = at_.size();
+  const size_t near = near_.size(), first_window = at_.size();
+  near_.resize(near + kWindow, 0);
+  uint64_t in_second = 0;
   for (int64_t i = block * kLanes; i < end; ++i) {
     const int lane = static_cast<int>(i - block * kLanes);
     const int taps = std::min(kTaps, c.count[i] - group * kTaps);
@@ -83,7 +86,11 @@ void PlanarPass::add_group(const Coefficients& c, const std::vector<int32_t>& fi
       index_.resize(index_.size() + kWindow, 0);
     }
     lanes_[window] |= uint64_t{15} << (lane * kTaps);
+    const int64_t within = from - block_at_.back();
+    span_ = std::max(span_, within + kTaps);
     for (int t = 0; t < kTaps; ++t) {
+      near_[near + lane * kTaps + t] = static_cast<uint8_t>((within + t) % kWindow);
+      in_second |= static_cast<uint64_t>(within + t >= kWindow) << (lane * kTaps + t);
       index_[window * kWindow + lane * kTaps + t] = static_cast<uint8_t>(from - at_[window] + t);
     }
     for (int t = 0; t < taps; ++t) {
@@ -96,12 +103,15 @@ void PlanarPass::add_group(const Coefficients& c, const std::vector<int32_t>& fi
       at[2 * kWindow] = static_cast<int8_t>(high);
     }
   }
+  in_second_.push_back(in_second);
   window_first_.push_back(static_cast<int32_t>(at_.size()));
 }
 
 PlanarView PlanarPass::view() const {
+  const bool is_near = span_ > kWindow && span_ <= 2 * kWindow;
   return {static_cast<long>(n_), group_first_.data(), window_first_.data(), at_.data(),
-          lanes_.data(),         index_.data(),       digits_.data()};
+          lanes_.data(),         index_.data(),       digits_.data(),       is_near,
+          block_at_.data(),      near_.data(),        in_second_.data()};
 }
 
 bool planar_supported(Isa isa) {

@@ -53,6 +53,10 @@ class PlanarPass {
   int64_t n_ = 0;
   std::vector<int32_t> group_first_;   // of each block of sixteen outputs
   std::vector<int32_t> window_first_;  // of each group
+  std::vector<int32_t> block_at_;      // the first byte of each block
+  int64_t span_ = 0;                   // the most bytes from there that a block needs
+  Lines<uint8_t> near_;                // of each group: where its bytes lie from there, modulo 64
+  std::vector<uint64_t> in_second_;    // and which of them beyond 64
   std::vector<int32_t> at_;            // of each window: its first byte
   std::vector<uint64_t> lanes_;        // its bytes in the group's vector
   Lines<uint8_t> index_;               // and which of the 64 they are

@@ -54,7 +54,7 @@ void band(const FrameImage& image, const CpuPlan& plan, const Target& target, in
   const PlanarSimd& planar = planar_simd(Isa::kAvx512);
   const PlanarView view = plan.planar.view();
   const int64_t columns = plan.h.end - plan.h.begin, n = plan.x1 - plan.x0;
-  const int64_t bytes_plane = (columns + 63) / 64 * 64 + 128, plane = (n + 15) / 16 * 16;
+  const int64_t bytes_plane = (columns + 63) / 64 * 64 + 192, plane = (n + 15) / 16 * 16;
   const int slots = plan.v.taps + kTogether;
   const int64_t last = plan.v.begin + plan.v.first[row1 - 1 - plan.y0] + plan.v.count[row1 - 1 - plan.y0];
 

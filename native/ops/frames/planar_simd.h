@@ -10,6 +10,12 @@ struct PlanarView {
   const uint64_t* lanes;
   const uint8_t* index;
   const int8_t* digits;
+  // Whether every block needs more than 64 bytes from block_at and none more than 128: of each group which of
+  // the first or the second 64, and which bytes are of the second.
+  bool is_near;
+  const int32_t* block_at;
+  const uint8_t* near;
+  const uint64_t* in_second;
 };
 
 // Memory that a later call will read: asked for bit by bit meanwhile.
@@ -23,7 +29,7 @@ struct PlanarSimd {
   // n pixels R G B into three planes, `plane` bytes apart.
   void (*split)(const uint8_t* rgb, long n, long plane, uint8_t* out);
   // Whole blocks of sixteen outputs of `count` rows (3 or 6): the sum of weight times byte. A row is read up
-  // to 64 bytes beyond its last tap, an output written to a multiple of 16.
+  // to 128 bytes beyond its last tap, an output written to a multiple of 16.
   // u8: clamp((2^21 + sum) >> 22)
   void (*pass_u8)(const PlanarView* pass, const uint8_t* const* rows, int count, uint8_t* const* out,
                   Ahead ahead);

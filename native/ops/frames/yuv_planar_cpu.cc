@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kChromaRows = 3;       // of one step: with U and V six rows, and six of luma
 constexpr int64_t kChunk = 16;       // columns that one flag stands for
-constexpr int64_t kReach = 64 + 4;   // bytes beyond a row's end that PlanarSimd may read
+constexpr int64_t kReach = 128 + 4;  // bytes beyond a row's end that PlanarSimd may read
 constexpr int64_t kSampledRows = 8;  // seldom_clamped looks at one chroma row of so many
 
 YuvBounds yuv_bounds(const YuvCoefficients& k) {
@@ -55,7 +55,7 @@ class Planes {
       : image_(image), x0_(plan.h.begin & ~int64_t{1}), columns_(plan.h.end - x0_) {
     nv12_ = image.format == PixelFormat::kNv12;
     chroma_height_ = (int64_t{image.height} + 1) / 2;
-    plane_ = (samples() + 63) / 64 * 64 + 128;
+    plane_ = (samples() + 63) / 64 * 64 + 192;
     tail_plane_ = columns_ + kReach;
     chroma_ = carver.take<uint8_t>(2 * plane_ * kChromaRows);
     tails_ = carver.take<uint8_t>(tail_plane_ * 2 * kChromaRows);
@@ -155,8 +155,10 @@ class Excess {
                     h.weights.data() + begin * h.taps, h.taps, i - begin, out_ + begin, out_plane_);
     });
     for_each(row_.touched, [&](int64_t x) {
+      const int64_t left = plane_ - x;
       for (int c = 0; c < 3; ++c) {
-        std::fill_n(row_.sums + c * plane_ + x, std::min(kChunk, plane_ - x), 0.f);
+        float* sums = row_.sums + c * plane_ + x;
+        left >= kChunk ? std::fill_n(sums, kChunk, 0.f) : std::fill_n(sums, left, 0.f);
       }
     });
     std::fill_n(row_.touched, words_, uint64_t{0});

@@ -36,7 +36,8 @@ export type Precision = (typeof PRECISIONS)[number];
  * `Precision`, or 'bf16x3' on a CPU with AMX or AVX512-BF16: products of matrices whose operands are split into two
  * bfloat16 parts each, three products summed in float32. Some 5e-6 of the largest result (float32: 1e-6); magnitudes
  * above 3.39e38 count as infinite, parts below 1.2e-38 as zeros. Meant for AMX, whose bfloat16 products are 16 times
- * as fast as float32 ones; AVX512-BF16 gives results of the same accuracy no faster than 'fp32' does.
+ * as fast as float32 ones: its instructions compile, their twin in plain C++ is tested, they have not run on such a CPU
+ * yet. AVX512-BF16 gives the same accuracy and takes 1.7 times as long as 'fp32' (Zen 4, 256 rows of tensor fusion).
  *
  * It governs the layers' products with float32 weights; layers of stored weights and everything else stay 'fp32'.
  * ERR_BACKEND where the CPU has neither, or another instruction set than 'avx512' is asked for.

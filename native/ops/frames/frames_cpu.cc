@@ -1,6 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <list>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "../../core/pool.h"
@@ -35,6 +39,45 @@ CpuPlan make_plan(const FramesTransform& t, int32_t width, int32_t height, Isa i
     p.chroma_pass = PlanarPass(p.chroma_h, t.rounding);
   }
   return p;
+}
+
+// The plans of the last few sizes: what a trailer's frames or a catalogue's posters ask for again and again
+// costs a tenth of a small picture's time.
+std::shared_ptr<const CpuPlan> plan_for(const FramesTransform& t, int32_t width, int32_t height, Isa isa) {
+  using Key = std::array<int64_t, 9>;
+  struct Known {
+    Key key;
+    std::shared_ptr<const CpuPlan> plan;
+  };
+  constexpr size_t kMostKnown = 8, kMostWeights = size_t{1} << 18;
+  static std::mutex mutex;
+  static std::list<Known>& known = *new std::list<Known>;  // lives as long as the threads that ask for it
+
+  const Key key{t.resize_h,
+                t.resize_w,
+                t.crop_h,
+                t.crop_w,
+                static_cast<int64_t>(t.filter),
+                static_cast<int64_t>(t.rounding),
+                width,
+                height,
+                static_cast<int64_t>(isa)};
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    for (auto at = known.begin(); at != known.end(); ++at) {
+      if (at->key != key) continue;
+      known.splice(known.begin(), known, at);
+      return at->plan;
+    }
+  }
+  auto plan = std::make_shared<const CpuPlan>(make_plan(t, width, height, isa));
+  if (static_cast<size_t>(plan->h.n) * plan->h.taps + static_cast<size_t>(plan->v.n) * plan->v.taps <=
+      kMostWeights) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    known.push_front({key, plan});
+    if (known.size() > kMostKnown) known.pop_back();
+  }
+  return plan;
 }
 
 // Horizontal pass and normalisation of outputs [begin, end) of `rows` rows from y. `mixed` begins at input
@@ -265,9 +308,9 @@ void frames_cpu(const FramesParams& p, const Exec& exec) {
     if (k == leaders.size()) leaders.push_back(i);
     plan_of[i] = static_cast<int>(k);
   }
-  std::vector<CpuPlan> plans(leaders.size());
+  std::vector<std::shared_ptr<const CpuPlan>> plans(leaders.size());
   parallel_for(exec, static_cast<int>(leaders.size()), [&](int k) {
-    plans[k] = make_plan(p.transform, p.images[leaders[k]].width, p.images[leaders[k]].height, exec.isa);
+    plans[k] = plan_for(p.transform, p.images[leaders[k]].width, p.images[leaders[k]].height, exec.isa);
   });
 
   // The same way for all bands of a picture, so that no result depends on how it is cut.
@@ -275,7 +318,7 @@ void frames_cpu(const FramesParams& p, const Exec& exec) {
   parallel_for(exec, n, [&](int i) {
     const FrameImage& image = p.images[i];
     by_halves[i] = is_yuv(image.format) && image.chroma == ChromaSiting::kNearest &&
-                   plans[plan_of[i]].chroma_pass.pays() && seldom_clamped(image, plans[plan_of[i]]);
+                   plans[plan_of[i]]->chroma_pass.pays() && seldom_clamped(image, *plans[plan_of[i]]);
   });
 
   const Target target = make_target(p, simd);
@@ -286,7 +329,7 @@ void frames_cpu(const FramesParams& p, const Exec& exec) {
   const int64_t band = (p.h + bands - 1) / bands;
   parallel_for(exec, static_cast<int>(n * bands), [&](int task) {
     const int i = static_cast<int>(task / bands);
-    const CpuPlan& plan = plans[plan_of[i]];
+    const CpuPlan& plan = *plans[plan_of[i]];
     Target mine = target;
     mine.out += i * 3 * p.h * p.w * element;
     const int64_t row0 = task % bands * band, row1 = std::min(p.h, row0 + band);

@@ -9,6 +9,7 @@ export interface FilmThreadOptions {
   threads?: number | undefined;
   encoderWorkers?: number | undefined;
   device?: Device | undefined;
+  mixCalls?: boolean | undefined;
   trace?: Trace | undefined;
 }
 
@@ -24,8 +25,8 @@ export async function startFilmThreads(options: FilmThreadOptions): Promise<Film
     import('./encoders/pool.js'),
     import('./text/text-thread.js'),
   ]);
-  const { threads, encoderWorkers: workers = 'auto', device = 'auto', trace } = options;
-  const pool = EncoderPool.start({ threads, workers, device, trace });
+  const { threads, encoderWorkers: workers = 'auto', device = 'auto', mixCalls, trace } = options;
+  const pool = EncoderPool.start({ threads, workers, device, mixCalls, trace });
   const text = new TextThread({ trace });
   text.start();
   return { pool, text };

@@ -36,6 +36,7 @@ export class AudioEncoder implements ModalityEncoder<DecodedAudio> {
       maxBatch: spec.maxBatch,
       dim: spec.dim,
       width: () => pool.runsAhead,
+      mixCalls: pool.mixCalls,
       run: (batch, signal) => this.#run(batch, signal),
     });
   }

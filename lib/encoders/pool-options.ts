@@ -17,6 +17,11 @@ export interface PoolOptions {
   maxQueued?: number | undefined;
   /** V8 heap of one worker; weights and tensors live outside it. Default: V8's own. */
   maxHeapMb?: number | undefined;
+  /**
+   * Batches across calls and films. Which rows share a batch then depends on what else is under way, and the last digits
+   * of a vector may depend on that. Default true.
+   */
+  mixCalls?: boolean | undefined;
   /** Records the runs. */
   trace?: Trace | undefined;
   signal?: AbortSignal | undefined;

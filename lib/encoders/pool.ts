@@ -73,6 +73,8 @@ interface Job {
 export class EncoderPool {
   /** Of what is done for the pool's graphs: encoders record their part of it here. */
   readonly trace: Trace | undefined;
+  /** Whether a batch may hold rows of several calls. */
+  readonly mixCalls: boolean;
   readonly #models = new Map<string, LoadedModel>();
   readonly #lanes: Lane[];
   readonly #queues = new Map<string, Job[]>();
@@ -91,6 +93,7 @@ export class EncoderPool {
     this.#maxQueued = options.maxQueued ?? 256;
     this.#lanes = Array.from({ length: workers }, () => new Lane('encoder thread', options));
     this.trace = options.trace;
+    this.mixCalls = options.mixCalls ?? true;
   }
 
   /**

@@ -9,6 +9,8 @@ interface QueueOptions<U extends Unit> {
   dim: number;
   /** Batches under way at a time. The others wait, and grow meanwhile. */
   width: () => number;
+  /** Whether a batch may hold units of several calls. */
+  mixCalls: boolean;
   /** (units of the batch, dim) row-major */
   run: (batch: U[], signal: AbortSignal) => Promise<Float32Array>;
 }
@@ -121,7 +123,9 @@ export class UnitQueue<U extends Unit> {
     if (!first) return undefined;
     const entries: (Unit & { entry: Entry<U> })[] = [];
     for (const entry of this.#waiting) {
-      if (entry.unit.key === first.unit.key) entries.push({ ...entry.unit, entry });
+      if (entry.unit.key === first.unit.key && (this.#options.mixCalls || entry.call === first.call)) {
+        entries.push({ ...entry.unit, entry });
+      }
       if (entries.length === MOST_PLANNED) break;
     }
     const plan = planBatches(entries, this.#options.maxBatch);

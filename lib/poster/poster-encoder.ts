@@ -35,6 +35,7 @@ export class PosterEncoder implements ModalityEncoder<RgbImage> {
       maxBatch: parts.spec.maxBatch,
       dim: parts.spec.dim,
       width: () => runner.width,
+      mixCalls: parts.pool.mixCalls,
       run: (batch, signal) =>
         runner.run(
           batch.map(({ image }) => image),

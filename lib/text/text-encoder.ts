@@ -63,6 +63,7 @@ export class TextSequenceEncoder implements ModalityEncoder<string, TextEmbeddin
       maxBatch: spec.maxBatch,
       dim: spec.dim,
       width: () => pool.runsAhead,
+      mixCalls: pool.mixCalls,
       run: (batch, signal) => this.#run(batch, signal),
     });
   }

@@ -38,6 +38,7 @@ export class TrailerEncoder implements ModalityEncoder<DecodedVideo> {
       maxBatch: parts.spec.maxBatch,
       dim: parts.spec.dim,
       width: () => runner.width,
+      mixCalls: parts.pool.mixCalls,
       run: (batch, signal) =>
         runner.run(
           batch.flatMap(({ frames }) => frames),

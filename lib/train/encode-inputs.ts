@@ -167,7 +167,8 @@ export async function encodeWanted(
 ): Promise<void> {
   const waiting = jobs.filter(({ wanted }) => wanted.length > 0);
   if (waiting.length === 0) return;
-  const encoder = await FilmEncoder.create(partOf(bundle, waiting), options);
+  // The same films give the same bits, however quickly each of them is read.
+  const encoder = await FilmEncoder.create(partOf(bundle, waiting), { ...options, mixCalls: false });
   let failed: { error: unknown } | undefined;
   try {
     for (const job of waiting) await encodeJob(job, encoder, dataset, options, onDone);

@@ -100,7 +100,7 @@ export interface EncodeDatasetOptions extends MediaDecoderOptions {
   encoderWorkers?: number | undefined;
   device?: Device | undefined;
   exec?: Omit<ExecOptions, 'signal'> | undefined;
-  /** Films that go through an encoder together. Default 32. */
+  /** Films read at a time; no batch of an encoder holds rows of two films. Default 32. */
   batchSize?: number | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: EncodeProgress) => void) | undefined;

@@ -14,10 +14,10 @@ const unit = (value: number, position = 0, key?: string, length = 1): Counted =>
 });
 
 /** A queue whose runs end when they are told to; each value v becomes [v, 10 v]. */
-function manual(width = 1, maxBatch = 4) {
+function manual(width = 1, maxBatch = 4, mixCalls = true) {
   const runs: { values: number[]; end(error?: Error): Promise<void>; signal: AbortSignal }[] = [];
   const queue = new UnitQueue<Counted>({
-    ...{ maxBatch, dim: 2, width: () => width },
+    ...{ maxBatch, dim: 2, width: () => width, mixCalls },
     run: (batch, signal) =>
       new Promise((resolve, reject) => {
         const values = batch.map(({ value }) => value);
@@ -66,6 +66,23 @@ test('a unit that finds the graph idle runs at once; those that wait go together
     [5, 50, 6, 60, 7, 70],
   ]);
   t.deepEqual(progress.at(-1), [2, 2]);
+});
+
+test('without mixing, the batches of a call are the same whatever else waits', async (t) => {
+  const alone = manual(1, 4, false);
+  const units = [unit(2), unit(3, 1, undefined, 9), unit(4, 2), unit(5, 3), unit(6, 4)];
+  const one = alone.queue.run(units, [5], {});
+  await settled();
+  for (let i = 0; i < alone.runs.length; i++) await alone.runs[i]!.end();
+  await one;
+
+  const { queue, runs } = manual(1, 4, false);
+  const calls = [queue.run([unit(1)], [1], {}), queue.run(units, [5], {}), queue.run([unit(7)], [1], {})];
+  await settled();
+  for (let i = 0; i < runs.length; i++) await runs[i]!.end();
+  await Promise.all(calls);
+  const values = (own: typeof runs) => own.map((run) => run.values);
+  t.deepEqual(values(runs), [[1], ...values(alone.runs), [7]]);
 });
 
 test('a batch that fails is run again call by call: only what fails then has the error', async (t) => {

@@ -89,11 +89,15 @@ async function pictureCase(what: string, width: number, height: number): Promise
   const image = { data, width, height };
   const linear = 'transformers.js ViTImageProcessor, bilinear';
   const lanczos = 'transformers.js ViTImageProcessor, lanczos';
+  const [out, bytesOut] = [new Float32Array(3 * SIDE * SIDE), new Float32Array(3 * SIDE * SIDE)];
   return {
     name: `${what} RGB -> ${SIDE}, bilinear, normalised planes`,
     bytes: data.length + 4 * 3 * SIDE * SIDE,
     items: 1,
     contenders: {
+      'cinefuse, float, into out': () => frames([image], { ...TRANSFORM, rounding: 'float' }, { out }),
+      "cinefuse, Pillow's bytes, into out": () =>
+        frames([image], { ...TRANSFORM, rounding: 'uint8' }, { out: bytesOut }),
       'cinefuse, float': () => frames([image], { ...TRANSFORM, rounding: 'float' }),
       "cinefuse, Pillow's bytes": () => frames([image], { ...TRANSFORM, rounding: 'uint8' }),
       'sharp linear + JavaScript': async () =>
@@ -138,11 +142,13 @@ async function videoCase(colours: Colours): Promise<BenchCase> {
       range: 'limited',
     } as const;
   });
+  const out = new Float32Array(count * 3 * SIDE * SIDE);
   return {
     name: `${count} NV12 1080p${colours === 'film' ? ' of film colours' : ''} -> ${SIDE}, bilinear, normalised planes`,
     bytes: all.length + count * 4 * 3 * SIDE * SIDE,
     items: count,
     contenders: {
+      'cinefuse, float, into out': () => frames(clip, { ...TRANSFORM, rounding: 'float' }, { out }),
       'cinefuse, float': () => frames(clip, { ...TRANSFORM, rounding: 'float' }),
       "cinefuse, Pillow's bytes": () => frames(clip, { ...TRANSFORM, rounding: 'uint8' }),
       ...present(await swscalePeers(clip, SIDE, defaultThreads(), normalise)),

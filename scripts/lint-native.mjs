@@ -11,7 +11,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const sources = ['native', 'test', 'bench']
   .flatMap((folder) =>
     readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => /\.(cc|h|cu|cuh)$/.test(file))
+      .filter((file) => /\.(cc|h|cu|cuh)$/.test(file) && !file.includes('node_modules'))
       .map((file) => path.join(folder, file)),
   )
   .sort();

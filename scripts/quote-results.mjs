@@ -98,7 +98,7 @@ export function benchSection(peers, films) {
     .map((m) => `${m.itemsPerSecond.toFixed(0)} (${m.case})`);
   return [
     `${peers.cpu}, ${peers.isa}, Node ${peers.node}, ${peers.date.slice(0, 10)}, \`${peers.command}\`. Medians on one thread; the peer`,
-    'is the fastest of all from npm and Python that do the same work in the same run. Ours writes into the caller\'s array',
+    "is the fastest of all from npm and Python that do the same work in the same run. Ours writes into the caller's array",
     'where the operator takes one.',
     '',
     `| | cinefuse | best peer | times as fast | on ${most} threads | times the floor |`,

@@ -27,6 +27,7 @@ function filesBelow(folder, pass) {
   const visit = (directory) => {
     for (const entry of fs.readdirSync(inRoot(directory), { withFileTypes: true })) {
       const name = path.posix.join(directory, entry.name);
+      if (entry.name === 'node_modules') continue;
       if (entry.isDirectory()) visit(name);
       else if (pass(name)) found.push(name);
     }

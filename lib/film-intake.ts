@@ -2,7 +2,6 @@
 import { CinefuseError, InputError } from './errors.js';
 import { adopt, discardInput } from './media/source.js';
 import { MEDIA_FIELDS, type Movie, type ParsedMovie, parseMovie } from './movie.js';
-import { Pace } from './pace.js';
 
 export interface FilmIntake {
   /** The parsed film, or what is wrong with it. */
@@ -30,17 +29,6 @@ export function takeFilm(movie: Movie): FilmIntake {
     const id = idOf(movie);
     return { film: typedError(error), ...(id !== undefined && { id }), readMs: 0, release };
   }
-}
-
-/** Many films, with rests for the event loop. */
-export async function takeFilms(movies: readonly Movie[]): Promise<FilmIntake[]> {
-  const pace = new Pace();
-  const intakes: FilmIntake[] = [];
-  for (const movie of movies) {
-    intakes.push(takeFilm(movie));
-    if (pace.due) await pace.rest();
-  }
-  return intakes;
 }
 
 /** Getters and proxies may throw anything. */

@@ -89,7 +89,7 @@ export class Trace {
     }
     if (this.#left > 0) {
       const name = `${this.#left} further spans were left out`;
-      events.push({ ph: 'X', name, pid, tid: 0, ts: spans.at(-1)?.end ?? 0, dur: 0 });
+      events.push({ ph: 'X', name, pid, tid: 0, ts: micros(spans.at(-1)!.end - origin), dur: 0 });
     }
     return { displayTimeUnit: 'ms', traceEvents: [...names, ...events] };
   }

@@ -1,7 +1,4 @@
-/**
- * Pictures to normalised planes, against sharp (libvips) and, for video frames, swscale through node-av, each followed by
- * the same loop in JavaScript.
- */
+/** Pictures and video frames to normalised planes; bicubic against sharp (libvips). bench/peers has the other peers. */
 import sharp from 'sharp';
 import {
   defaultThreads,
@@ -11,14 +8,14 @@ import {
   resize,
   type YuvInput,
 } from '../../lib/ops/index.js';
-import { type BenchCase, type Contender, defineSuite } from '../harness.js';
+import { type BenchCase, defineSuite } from '../harness.js';
 
-const MEAN = [0.485, 0.456, 0.406] as const;
-const STD = [0.229, 0.224, 0.225] as const;
-const SIDE = 224;
+export const MEAN = [0.485, 0.456, 0.406] as const;
+export const STD = [0.229, 0.224, 0.225] as const;
+export const SIDE = 224;
 
 /** Gradients, edges and some noise, the same in every run. */
-function picture(width: number, height: number, channels: number, seed = 1): Uint8Array {
+export function picture(width: number, height: number, channels: number, seed = 1): Uint8Array {
   let state = seed;
   const data = new Uint8Array(width * height * channels);
   for (let y = 0, i = 0; y < height; y++) {
@@ -34,9 +31,9 @@ function picture(width: number, height: number, channels: number, seed = 1): Uin
 }
 
 /** Half of the saturated ones is beyond what RGB can show, and clamped; of films it is a tenth or less. */
-type Colours = 'saturated' | 'film';
+export type Colours = 'saturated' | 'film';
 
-function nv12(width: number, height: number, seed: number, colours: Colours): YuvInput {
+export function nv12(width: number, height: number, seed: number, colours: Colours): YuvInput {
   const data = new Uint8Array((width * height * 3) / 2);
   const [y, uv] = [picture(width, height, 1, seed), picture(width / 2, height / 2, 2, seed + 1)];
   data.set(colours === 'film' ? y.map((v) => 30 + v * 0.75) : y);
@@ -48,7 +45,7 @@ function nv12(width: number, height: number, seed: number, colours: Colours): Yu
 }
 
 /** What a program without us does after the resize. */
-function normalise(rgb: Uint8Array, out = new Float32Array(rgb.length), offset = 0): Float32Array {
+export function normalise(rgb: Uint8Array, out = new Float32Array(rgb.length), offset = 0): Float32Array {
   const area = rgb.length / 3;
   for (let c = 0; c < 3; c++) {
     const scale = 1 / (255 * (STD[c] as number));
@@ -59,10 +56,10 @@ function normalise(rgb: Uint8Array, out = new Float32Array(rgb.length), offset =
   return out;
 }
 
-/** libvips to a square, by the filter of the same name. */
-async function vips({ data, width, height }: RgbPicture, kernel: 'linear' | 'cubic'): Promise<Uint8Array> {
+/** libvips to a square, by its bicubic filter. */
+async function vips({ data, width, height }: RgbPicture): Promise<Uint8Array> {
   return sharp(data, { raw: { width, height, channels: 3 } })
-    .resize(SIDE, SIDE, { fit: 'fill', kernel })
+    .resize(SIDE, SIDE, { fit: 'fill', kernel: 'cubic' })
     .raw()
     .toBuffer();
 }
@@ -82,27 +79,7 @@ function agree(results: Record<string, unknown>): void {
   }
 }
 
-/** 16 frames through swscale's area filter, or undefined where node-av is not installed. */
-async function swscale(clip: readonly YuvInput[]): Promise<Contender | undefined> {
-  const av = await import('node-av').catch(() => undefined);
-  if (!av) return undefined;
-  const context = new av.SoftwareScaleContext();
-  const { width, height } = clip[0]!;
-  context.getContext(width, height, av.AV_PIX_FMT_NV12, SIDE, SIDE, av.AV_PIX_FMT_RGB24, av.SWS_AREA);
-  const rgb = Buffer.alloc(SIDE * SIDE * 3);
-  return async () => {
-    const out = new Float32Array(clip.length * 3 * SIDE * SIDE);
-    for (const [i, { data }] of clip.entries()) {
-      const luma = Buffer.from(data.buffer, data.byteOffset, width * height);
-      const chroma = Buffer.from(data.buffer, data.byteOffset + width * height, (width * height) / 2);
-      await context.scale([luma, chroma], [width, width], 0, height, [rgb], [SIDE * 3]);
-      normalise(rgb, out, i * 3 * SIDE * SIDE);
-    }
-    return out;
-  };
-}
-
-async function cases(): Promise<BenchCase[]> {
+function cases(): BenchCase[] {
   sharp.concurrency(defaultThreads());
   sharp.cache(false);
   const common: FrameTransform = { resize: [SIDE, SIDE], mean: MEAN, std: STD };
@@ -114,7 +91,6 @@ async function cases(): Promise<BenchCase[]> {
     const image = { data: picture(width, height, 3), width, height };
     const bytes = image.data.length + 4 * 3 * SIDE * SIDE;
     for (const filter of ['bilinear', 'bicubic'] as const) {
-      const kernel = filter === 'bilinear' ? 'linear' : 'cubic';
       list.push({
         name: `${what} RGB -> ${SIDE}, ${filter}, normalised planes`,
         bytes,
@@ -122,7 +98,9 @@ async function cases(): Promise<BenchCase[]> {
         contenders: {
           'cinefuse float': () => frames([image], { ...common, filter, rounding: 'float' }),
           "cinefuse uint8 (Pillow's)": () => frames([image], { ...common, filter, rounding: 'uint8' }),
-          [`sharp ${kernel} + JavaScript`]: async () => normalise(await vips(image, kernel)),
+          ...(filter === 'bicubic' && {
+            'sharp cubic + JavaScript': async () => normalise(await vips(image)),
+          }),
         },
         check: agree,
       });
@@ -134,14 +112,13 @@ async function cases(): Promise<BenchCase[]> {
       contenders: {
         'cinefuse resize': async () =>
           (await resize(image, { resize: [SIDE, SIDE], filter: 'bicubic' })).data,
-        'sharp cubic': () => vips(image, 'cubic'),
+        'sharp cubic': () => vips(image),
       },
       check: agree,
     });
   }
   for (const colours of ['saturated', 'film'] as const) {
     const clip = Array.from({ length: 16 }, (_, i) => nv12(1920, 1080, i + 1, colours));
-    const scaled = await swscale(clip);
     list.push({
       name: `16 NV12 1080p${colours === 'film' ? ' of film colours' : ''} -> ${SIDE}, bilinear, normalised planes`,
       bytes: clip.reduce((sum, { data }) => sum + data.length + 4 * 3 * SIDE * SIDE, 0),
@@ -149,7 +126,6 @@ async function cases(): Promise<BenchCase[]> {
       contenders: {
         'cinefuse float': () => frames(clip, { ...common, rounding: 'float' }),
         "cinefuse uint8 (Pillow's)": () => frames(clip, { ...common, rounding: 'uint8' }),
-        ...(scaled && { 'swscale area + JavaScript': scaled }),
       },
       check: agree,
     });

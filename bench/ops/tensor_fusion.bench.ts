@@ -20,7 +20,14 @@ const STORED = { bfloat16: 1e-2, int8: 4e-2 } as const;
 const held: (Linear | TensorFusion)[] = [];
 const peers: OnnxPeer[] = [];
 
-function graph(dims: number[], out: number, rows: number, weight: Float32Array, bias: Float32Array): Graph {
+/** Concat, Mul by broadcasting, Reshape, Gemm. */
+export function graph(
+  dims: number[],
+  out: number,
+  rows: number,
+  weight: Float32Array,
+  bias: Float32Array,
+): Graph {
   const [d1, d2, d3] = dims.map((d) => d + 1) as [number, number, number];
   const width = d1 * d2 * d3;
   const shape = (name: string, ...sizes: number[]) =>

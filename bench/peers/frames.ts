@@ -2,55 +2,10 @@
 import sharp from 'sharp';
 import { defaultThreads, type FrameTransform, frames } from '../../lib/ops/index.js';
 import { type BenchCase, type Contender, defineSuite } from '../harness.js';
+import { type Colours, MEAN, normalise, nv12, picture, SIDE, STD } from '../ops/frames.bench.js';
 import { peerModule } from './npm.js';
 import { agreeing, endPeers, present, pythonPeers, shaped } from './peers.js';
 import { swscalePeers } from './swscale.js';
-
-const MEAN = [0.485, 0.456, 0.406] as const;
-const STD = [0.229, 0.224, 0.225] as const;
-const SIDE = 224;
-
-/** Gradients, edges and some noise, the same in every run. */
-function picture(width: number, height: number, channels: number, seed = 1): Uint8Array {
-  let state = seed;
-  const data = new Uint8Array(width * height * channels);
-  for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      for (let c = 0; c < channels; c++, i++) {
-        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-        const wave = 100 * Math.sin((x * (c + 2)) / 90) * Math.cos(y / 70);
-        data[i] = 128 + wave + ((x >> 7) + (y >> 7)) * 3 + (state >>> 28);
-      }
-    }
-  }
-  return data;
-}
-
-/** Half of the saturated ones is beyond what RGB can show, and clamped; of films it is a tenth or less. */
-type Colours = 'saturated' | 'film';
-
-function nv12(width: number, height: number, seed: number, colours: Colours): Uint8Array {
-  const data = new Uint8Array((width * height * 3) / 2);
-  const [y, uv] = [picture(width, height, 1, seed), picture(width / 2, height / 2, 2, seed + 1)];
-  data.set(colours === 'film' ? y.map((v) => 30 + v * 0.75) : y);
-  data.set(
-    uv.map((v) => (colours === 'film' ? 112 + v / 8 : 64 + v / 2)),
-    width * height,
-  );
-  return data;
-}
-
-/** RGB bytes to planes: what a program in JavaScript does after the resize. */
-export function normalise(rgb: Uint8Array, out = new Float32Array(rgb.length), offset = 0): Float32Array {
-  const area = rgb.length / 3;
-  for (let c = 0; c < 3; c++) {
-    const scale = 1 / (255 * (STD[c] as number));
-    const shift = -(MEAN[c] as number) / (STD[c] as number);
-    const plane = offset + c * area;
-    for (let i = 0; i < area; i++) out[plane + i] = (rgb[3 * i + c] as number) * scale + shift;
-  }
-  return out;
-}
 
 interface Processor {
   RawImage: new (data: Uint8ClampedArray, width: number, height: number, channels: number) => unknown;
@@ -131,16 +86,9 @@ async function videoCase(colours: Colours): Promise<BenchCase> {
   const size = (width * height * 3) / 2;
   const all = new Uint8Array(count * size);
   const clip = Array.from({ length: count }, (_, i) => {
-    all.set(nv12(width, height, i + 1, colours), i * size);
-    // BT.601 is what swscale and OpenCV take NV12 to be.
-    return {
-      data: all.subarray(i * size, (i + 1) * size),
-      width,
-      height,
-      format: 'nv12',
-      matrix: 'bt601',
-      range: 'limited',
-    } as const;
+    const frame = nv12(width, height, i + 1, colours);
+    all.set(frame.data, i * size);
+    return { ...frame, data: all.subarray(i * size, (i + 1) * size) };
   });
   const out = new Float32Array(count * 3 * SIDE * SIDE);
   return {

@@ -4,6 +4,7 @@ import { randomF32 } from '../../test/backends.js';
 import { node, tensor } from '../../test/onnx.js';
 import { type BenchCase, type Contender, defineSuite } from '../harness.js';
 import { type Graph, type OnnxPeer, onnxPeer } from '../ops/onnx-peer.js';
+import { graph as tensorFusionGraph } from '../ops/tensor_fusion.bench.js';
 import { agreeing, endPeers, present, pythonPeers, shaped } from './peers.js';
 import { type Tensor, tfjs } from './tfjs.js';
 
@@ -24,40 +25,6 @@ export async function ortPeer(
 
 const int64 = (name: string, ...values: number[]) =>
   tensor(name, 'int64', [values.length], BigInt64Array.from(values, BigInt));
-
-/** Concat, Mul by broadcasting, Reshape, Gemm. */
-function tensorGraph(
-  dims: number[],
-  out: number,
-  rows: number,
-  weight: Float32Array,
-  bias: Float32Array,
-): Graph {
-  const [d1, d2, d3] = dims.map((d) => d + 1) as [number, number, number];
-  return {
-    inputs: Object.fromEntries(dims.map((d, m) => [`h${m}`, [rows, d]])),
-    output: ['y', [rows, out]],
-    initializers: [
-      tensor('one', 'float', [rows, 1], new Float32Array(rows).fill(1)),
-      int64('s0', rows, d1, 1),
-      int64('s1', rows, 1, d2),
-      int64('s01', rows, d1 * d2, 1),
-      int64('s2', rows, 1, d3),
-      int64('sz', rows, d1 * d2 * d3),
-      tensor('W', 'float', [out, d1 * d2 * d3], weight),
-      tensor('b', 'float', [out], bias),
-    ],
-    nodes: [
-      ...dims.map((_, m) => node('Concat', [`h${m}`, 'one'], [`c${m}`], { axis: 1 })),
-      ...dims.map((_, m) => node('Reshape', [`c${m}`, `s${m}`], [`r${m}`])),
-      node('Mul', ['r0', 'r1'], ['p']),
-      node('Reshape', ['p', 's01'], ['p01']),
-      node('Mul', ['p01', 'r2'], ['p012']),
-      node('Reshape', ['p012', 'sz'], ['z']),
-      node('Gemm', ['z', 'W', 'b'], ['y'], { transB: 1 }),
-    ],
-  };
-}
 
 async function tensorTfjs(
   dims: number[],
@@ -110,7 +77,7 @@ async function tensorCases(dims: number[], out: number): Promise<BenchCase[]> {
         cinefuse: () => fusion.run(h, { out: y }),
         ...(rows === 1 && { 'cinefuse, runSync': () => fusion.runSync(h, { out: y }) }),
         [STORED]: () => stored.run(h, { out: z }),
-        'onnxruntime-node': await ortPeer(tensorGraph(dims, out, rows, weight, bias), feeds, peers),
+        'onnxruntime-node': await ortPeer(tensorFusionGraph(dims, out, rows, weight, bias), feeds, peers),
         ...present({ 'TensorFlow.js, wasm': await tensorTfjs(dims, out, rows, weight, bias, h) }),
         ...(await pythonPeers(
           'tensor_fusion',

@@ -43,6 +43,16 @@ test('spans of a lane that overlap stand in rows of their own, in microseconds f
   t.deepEqual(new Trace().toJSON(), { displayTimeUnit: 'ms', traceEvents: [] });
 });
 
+test('spans beyond the most that are kept are counted, at the time of the last one', (t) => {
+  const trace = new Trace();
+  for (let i = 0; i < 500_002; i++) trace.add('films', 'f', 1e12 + i, 1e12 + i + 1);
+  const { traceEvents } = trace.toJSON();
+  t.deepEqual(traceEvents.at(-1), {
+    ...{ ph: 'X', pid: 1, tid: 0, ts: 500_000_000, dur: 0 },
+    name: '2 further spans were left out',
+  });
+});
+
 test('a Predictor records loading, decoding, tokenising, encoding and fusing, inside the time of the call', async (t) => {
   await using dir = await temporaryDirectory();
   const trace = new Trace();

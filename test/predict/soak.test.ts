@@ -14,7 +14,7 @@ import { type Movie, Predictor } from '../../lib/index.js';
 import { packageRoot } from '../../lib/native.js';
 
 const PREDICTIONS = 2000;
-const WARM_UP = 600;
+const WARM_UP = 1000;
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;

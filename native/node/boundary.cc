@@ -344,14 +344,27 @@ Napi::Value Call::run(Work work, Finish finish) {
   return (new Task(*this, std::move(work), std::move(finish)))->start();
 }
 
+// node-addon-api's own throw ends the process where a worker thread is being terminated and nothing can be
+// thrown.
+static void throw_in_js(const Napi::Error& error) {
+  try {
+    napi_throw(error.Env(), error.Value());
+  } catch (...) {
+  }
+}
+
 Napi::Value call_guarded(const Napi::CallbackInfo& info, Napi::Value (*body)(const Napi::CallbackInfo&)) {
   try {
     return body(info);
-  } catch (const Napi::Error&) {
-    throw;  // node-addon-api turns it into the JS exception it wraps
+  } catch (const Napi::Error& error) {
+    throw_in_js(error);
   } catch (...) {
-    throw to_js(info.Env(), current_error());
+    try {
+      throw_in_js(to_js(info.Env(), current_error()));
+    } catch (...) {
+    }
   }
+  return Napi::Value();
 }
 
 namespace {

@@ -1,6 +1,7 @@
 /** Loads golden vectors (test/golden, or the full set where it is at hand) and holds results against them. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import type { ExecutionContext } from 'ava';
 import { packageRoot } from '../lib/native.js';
 import { sharedPath } from './shared.js';
@@ -43,7 +44,8 @@ export function loadGolden(family: string): GoldenCase[] {
     : path.join(packageRoot(), 'test', 'golden');
   const doc = JSON.parse(readFileSync(path.join(dir, `${family}.json`), 'utf8'));
   if (!doc.data) return doc.cases;
-  const raw = readFileSync(path.join(dir, doc.data));
+  const file = readFileSync(path.join(dir, doc.data));
+  const raw = doc.data.endsWith('.gz') ? gunzipSync(file) : file;
   const bytes = raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength);
   const headerLength = Number(new DataView(bytes).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, headerLength)));

@@ -1,7 +1,7 @@
-/** Small ONNX models, so that tests run real graphs without Python: what lib/fusion/onnx-proto.ts writes, in buffers. */
-import * as proto from '../lib/fusion/onnx-proto.js';
+/** Small ONNX models, so that tests run real graphs without Python: what lib/formats/onnx-proto.ts writes, in buffers. */
+import * as proto from '../lib/formats/onnx-proto.js';
 
-export { ONNX_TYPES, type OnnxType } from '../lib/fusion/onnx-proto.js';
+export { ONNX_TYPES, type OnnxType } from '../lib/formats/onnx-proto.js';
 
 /** A graph input or output; a string in `shape` is a symbolic size. */
 export const value = (...args: Parameters<typeof proto.value>): Buffer => Buffer.concat(proto.value(...args));

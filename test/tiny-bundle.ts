@@ -11,7 +11,7 @@ import type { EncoderSpec } from '../lib/encoders/spec.js';
 import { type BundleContents, saveBundle } from '../lib/fusion/bundle-save.js';
 import type { BundleManifest } from '../lib/fusion/manifest.js';
 import { type FusionNetworkSpec, weightShapes } from '../lib/fusion/network-spec.js';
-import type { StoredTensor } from '../lib/fusion/safetensors.js';
+import type { StoredTensor } from '../lib/formats/safetensors.js';
 import { fitMetadata } from '../lib/metadata/fit.js';
 import { MetadataEncoder } from '../lib/metadata/metadata-encoder.js';
 import { random } from './backends.js';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadBundle } from '../dist/lib/fusion/bundle.js';
 import { saveBundle } from '../dist/lib/fusion/bundle-save.js';
-import { parseSafetensors } from '../dist/lib/fusion/safetensors.js';
+import { parseSafetensors } from '../dist/lib/formats/safetensors.js';
 import { BUNDLE, CACHE } from './dataset.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));

@@ -7,7 +7,7 @@ import { isPathInside } from '../encoders/files.js';
 import { BundleError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import { loadBundle } from './bundle.js';
 import { type BundleManifest, parseManifest } from './manifest.js';
-import { type StoredTensor, serializeSafetensors } from './safetensors.js';
+import { type StoredTensor, serializeSafetensors } from '../formats/safetensors.js';
 import { packTar } from './tar.js';
 
 /** What goes into a bundle: the manifest but for `files`, the tensors, and the other files by path in the bundle. */

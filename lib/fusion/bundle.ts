@@ -19,7 +19,7 @@ import { atExit } from '../exit.js';
 import { type BundleLimits, checkLimit, DEFAULT_BUNDLE_LIMITS } from './limits.js';
 import { type BundleManifest, parseManifest } from './manifest.js';
 import { weightShapes } from './network-spec.js';
-import { parseSafetensors, type StoredTensor, toFloat32 } from './safetensors.js';
+import { parseSafetensors, type StoredTensor, toFloat32 } from '../formats/safetensors.js';
 import { unpackTar } from './tar.js';
 
 export interface LoadBundleOptions {

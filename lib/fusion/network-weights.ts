@@ -5,7 +5,7 @@ import { nearestName } from '../nearest.js';
 import { checkLimit, DEFAULT_BUNDLE_LIMITS } from './limits.js';
 import { type NetworkWeight, weightOf } from './network.js';
 import { type FusionNetworkSpec, parseFusionNetworkSpec, weightShapes } from './network-spec.js';
-import { parseSafetensors, type StoredTensor, toFloat32 } from './safetensors.js';
+import { parseSafetensors, type StoredTensor, toFloat32 } from '../formats/safetensors.js';
 
 export interface ReadWeightsOptions {
   /** From the file's names to those of `weightShapes`; undefined passes a tensor over. Default: as they are. */

@@ -6,7 +6,7 @@ import { BundleError, throwIfCancelled } from '../errors.js';
 import type { Bundle } from './bundle.js';
 import { type NetworkWeights, weightOf } from './network.js';
 import { type FusionNetworkSpec, parseFusionNetworkSpec, weightShapes } from './network-spec.js';
-import { GraphBuilder } from './onnx-graph.js';
+import { GraphBuilder } from '../formats/onnx-graph.js';
 import { addFusion, type Fused, type ModalityValues } from './onnx-fusions.js';
 
 export interface OnnxExportOptions {

@@ -1,7 +1,7 @@
 /** The kinds of fusion as ONNX nodes, one function a kind; formulas in the doc comment of FusionNetwork. */
 import type { KernelFusion } from './kernel-spec.js';
 import { type FusionNetworkSpec, fusionSides } from './network-spec.js';
-import type { GraphBuilder } from './onnx-graph.js';
+import type { GraphBuilder } from '../formats/onnx-graph.js';
 
 /** One modality's values in the graph. */
 export interface ModalityValues {

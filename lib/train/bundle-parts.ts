@@ -8,7 +8,7 @@ import { InputError, ModelError } from '../errors.js';
 import type { Bundle } from '../fusion/bundle.js';
 import type { BundleContents } from '../fusion/bundle-save.js';
 import { BUNDLE_FORMAT_VERSION, type BundleHead, type BundleModality } from '../fusion/manifest.js';
-import { type StoredTensor, toHalves } from '../fusion/safetensors.js';
+import { type StoredTensor, toHalves } from '../formats/safetensors.js';
 import type { MetadataSpec } from '../metadata/spec.js';
 import type { ParsedFuseConfig } from './config.js';
 import { isScaler } from './fit-table.js';

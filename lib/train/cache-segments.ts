@@ -7,7 +7,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DataError } from '../errors.js';
-import { parseSafetensors, serializeSafetensors, type StoredTensor } from '../fusion/safetensors.js';
+import { parseSafetensors, serializeSafetensors, type StoredTensor } from '../formats/safetensors.js';
 
 /** Vectors of one input of one film. */
 export interface CachedEmbedding {

@@ -9,7 +9,7 @@ import {
   type StoredTensor,
   safetensorsMetadata,
   serializeSafetensors,
-} from '../fusion/safetensors.js';
+} from '../formats/safetensors.js';
 import { Pace } from '../pace.js';
 import type { EpochRecord, FittedHead, MemberHistory } from './fit-types.js';
 import type { InputScaler } from './inputs.js';

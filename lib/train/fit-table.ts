@@ -1,7 +1,7 @@
 /** Fitting a fusion network on films that are numbers already. */
 import { TrainError, throwIfCancelled } from '../errors.js';
 import type { FusionNetworkSpec, NetworkWeight } from '../fusion/network.js';
-import { fromHalf, toHalves } from '../fusion/safetensors.js';
+import { fromHalf, toHalves } from '../formats/safetensors.js';
 import { type Checkpoint, fingerprintOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { type ParsedFuseConfig, parseFuseConfig, type TableConfig } from './config.js';
 import { fitKernelTable } from './fit-kernel-table.js';

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { WorkerChannel } from '../encoders/worker-channel.js';
 import { DataError, InputError, throwIfCancelled } from '../errors.js';
 import { DEFAULT_FIT } from '../metadata/fit.js';
-import { parseSafetensors, serializeSafetensors, type StoredTensor } from '../fusion/safetensors.js';
+import { parseSafetensors, serializeSafetensors, type StoredTensor } from '../formats/safetensors.js';
 import { LEAST_BUDGET, MetadataEncoder } from '../metadata/metadata-encoder.js';
 import { type MetadataFields, type MetadataSpec, metadataSpecSchema } from '../metadata/spec.js';
 import { Pace } from '../pace.js';

@@ -5,7 +5,7 @@ import {
   type StoredTensor,
   serializeSafetensors,
   toFloat32,
-} from '../../lib/fusion/safetensors.js';
+} from '../../lib/formats/safetensors.js';
 import { random } from '../backends.js';
 import { throwsTyped } from '../errors.js';
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { FusionNetwork, type FusionNetworkSpec, weightShapes } from '../../lib/fusion/network.js';
 import { readNetworkWeights } from '../../lib/fusion/network-weights.js';
-import { parseSafetensors, serializeSafetensors } from '../../lib/fusion/safetensors.js';
+import { parseSafetensors, serializeSafetensors } from '../../lib/formats/safetensors.js';
 import { throwsTyped } from '../errors.js';
 
 // Compiled into dist/test/fusion; the fixtures stay where they are.

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 
 /** Bytes that the tensors of a case may take, by family. */
 const MOST_BYTES = {
@@ -20,7 +21,9 @@ const MOST_BYTES = {
 /** Bytes of a case with its gradients, up to which these are kept too. */
 const MOST_GRADIENT_BYTES = { layers: 8_000, losses: 3_000, attention: 10_400, fusion: 9_000 };
 /** The folder also holds scripts, the networks and this text: 4 MB in all. */
-const MOST_BYTES_IN_ALL = 3_720_000;
+const MOST_BYTES_IN_ALL = 3_000_000;
+/** Families whose tensors shrink when they are packed. */
+const GZIPPED = new Set(['mel', 'image']);
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const from = process.argv[2];
@@ -60,7 +63,8 @@ function writeSafetensors(file, tensors) {
   text += ' '.repeat((8 - (text.length % 8)) % 8);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
-  const all = Buffer.concat([length, Buffer.from(text), ...tensors.map(([, { bytes }]) => bytes)]);
+  const plain = Buffer.concat([length, Buffer.from(text), ...tensors.map(([, { bytes }]) => bytes)]);
+  const all = file.endsWith('.gz') ? gzipSync(plain, { level: 9 }) : plain;
   writeFileSync(file, all);
   return all.length;
 }
@@ -87,11 +91,12 @@ for (const [family, most] of Object.entries(MOST_BYTES)) {
   }
   const kept = cases.filter((c) => size(c) <= most || smallest.get(c.config.kind) === c);
   const used = new Set(kept.flatMap((c) => Object.values(c.tensors)));
+  const data = GZIPPED.has(family) ? `${doc.data}.gz` : doc.data;
   const bytes = writeSafetensors(
-    path.join(here, doc.data),
+    path.join(here, data),
     [...tensors].filter(([key]) => used.has(key)),
   );
-  const head = JSON.stringify({ ...doc, cases: undefined }, null, 1).slice(0, -2);
+  const head = JSON.stringify({ ...doc, data, cases: undefined }, null, 1).slice(0, -2);
   const text = `${head},\n "cases": [\n  ${kept.map((c) => JSON.stringify(c)).join(',\n  ')}\n ]\n}\n`;
   writeFileSync(path.join(here, `${family}.json`), text);
   console.log(`${family.padEnd(10)} ${kept.length} of ${cases.length} cases, ${bytes + text.length} bytes`);

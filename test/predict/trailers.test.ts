@@ -10,7 +10,7 @@ import { meanVector } from '../../lib/encoders/embedding.js';
 import { saveBundle } from '../../lib/fusion/bundle-save.js';
 import type { BundleManifest } from '../../lib/fusion/manifest.js';
 import { type FusionNetworkSpec, weightShapes } from '../../lib/fusion/network-spec.js';
-import type { StoredTensor } from '../../lib/fusion/safetensors.js';
+import type { StoredTensor } from '../../lib/formats/safetensors.js';
 import { defaultBundlePath, type InputEmbedding, loadBundle, Predictor } from '../../lib/index.js';
 import { random } from '../backends.js';
 import { sharedPath, sharedTest } from '../shared.js';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import test from 'ava';
 import { CancelledError, TrainError } from '../../lib/errors.js';
 import { FusionNetwork } from '../../lib/fusion/network.js';
-import { fromHalf, toHalves } from '../../lib/fusion/safetensors.js';
+import { fromHalf, toHalves } from '../../lib/formats/safetensors.js';
 import { native } from '../../lib/native.js';
 import {
   fitTable,

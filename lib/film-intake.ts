@@ -18,16 +18,37 @@ export function takeFilm(movie: Movie): FilmIntake {
   const streams: object[] = [];
   const release = () => streams.forEach(discardInput);
   try {
-    for (const field of MEDIA_FIELDS) {
-      const input: unknown = (movie as Movie | null | undefined)?.[field];
-      if (typeof input === 'object' && input !== null && adopt(input)) streams.push(input);
-    }
+    adoptStreams(movie, streams);
     const film = parseMovie(movie);
     const readMs = performance.now() - start;
     return { film, ...(film.id !== undefined && { id: film.id }), readMs, release };
   } catch (error) {
     const id = idOf(movie);
     return { film: typedError(error), ...(id !== undefined && { id }), readMs: 0, release };
+  }
+}
+
+/**
+ * Takes over the streams of films that wait for their turn: one that fails meanwhile waits for its reader.
+ *
+ * @returns destroys those that nobody has read
+ */
+export function holdStreams(movies: readonly Movie[]): () => void {
+  const streams: object[] = [];
+  for (const movie of movies) {
+    try {
+      adoptStreams(movie, streams);
+    } catch {
+      // A getter that throws: the film's own error when its turn comes.
+    }
+  }
+  return () => streams.forEach(discardInput);
+}
+
+function adoptStreams(movie: Movie | null | undefined, streams: object[]): void {
+  for (const field of MEDIA_FIELDS) {
+    const input: unknown = movie?.[field];
+    if (typeof input === 'object' && input !== null && adopt(input)) streams.push(input);
   }
 }
 

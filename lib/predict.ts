@@ -205,8 +205,13 @@ export class Predictor implements AsyncDisposable {
     const total = movies.length;
     const watch =
       onProgress && ((progress: { done: number; failed: number }) => onProgress({ ...progress, total }));
-    for await (const result of this.predictStream(movies, { ...rest, onProgress: watch }))
-      results.push(result);
+    const release = this.#rooms.holdStreams(movies);
+    try {
+      for await (const result of this.predictStream(movies, { ...rest, onProgress: watch }))
+        results.push(result);
+    } finally {
+      release();
+    }
     return results;
   }
 

@@ -150,6 +150,26 @@ test('streams: every one is read or destroyed, and none ends the process', async
   );
 });
 
+test('streams of films that wait for their turn in a batch: no error is unheard, none stays open', async (t) => {
+  await using dir = await temporaryDirectory();
+  await using predictor = await tiny(t);
+  const missing = createReadStream(path.join(dir.path, 'none.mp4'));
+  const films: Movie[] = Array.from({ length: 40 }, (_, i) => ({ title: `Film ${i}` }));
+  const results = await predictor.predictBatch([...films, { poster: missing }], { batchSize: 1 });
+  t.deepEqual(
+    results.filter(({ ok }) => !ok).map((result) => !result.ok && [result.index, result.error.code]),
+    [[40, 'ERR_MEDIA_NOT_FOUND']],
+  );
+
+  const waiting = new PassThrough();
+  const cancelled = predictor.predictBatch([...films, { poster: waiting }], {
+    batchSize: 1,
+    signal: AbortSignal.abort(),
+  });
+  await throwsTyped(t, () => cancelled, { code: 'ERR_CANCELLED' });
+  t.true(waiting.destroyed);
+});
+
 test('predictStream: sources that answer each other, stand still, throw at once, or are none', async (t) => {
   await using predictor = await tiny(t);
   const indexes: number[] = [];

@@ -5,6 +5,7 @@
 import type { Embedding, ModalityEncoder } from './encoders/embedding.js';
 import type { EncoderPool, PoolDescription } from './encoders/pool.js';
 import { AudioEncoder } from './audio/audio-encoder.js';
+import { bundleTfidf, languageScorers } from './text-models.js';
 import { CinefuseError, ModelError, throwIfCancelled } from './errors.js';
 import type { Bundle } from './fusion/bundle.js';
 import { FilmSources, type Sample } from './film-sources.js';
@@ -26,7 +27,7 @@ import type { Stopwatch } from './stopwatch.js';
 import { TextSequenceEncoder, tokenizerFiles } from './text/text-encoder.js';
 import { type LanguageScorer, ReviewScorer } from './text/review-scorer.js';
 import type { TextThread } from './text/text-thread.js';
-import { TfidfEncoder } from './text/tfidf.js';
+import type { TfidfEncoder } from './text/tfidf.js';
 import type { Trace } from './trace.js';
 import { TrailerEncoder } from './trailer/trailer-encoder.js';
 
@@ -273,18 +274,8 @@ interface FactEncoders {
 
 function factEncoders(bundle: Bundle): FactEncoders {
   const { manifest } = bundle;
-  const tfidf = new Map<string, TfidfEncoder>();
-  for (const spec of manifest.tfidf) {
-    const nTerms = spec.vocabulary.split('\n').length;
-    const encoder = new TfidfEncoder(spec, {
-      idf: bundle.floats(`tfidf.${spec.name}.idf`, [nTerms]),
-      projection: bundle.bytes(`tfidf.${spec.name}.projection`, [nTerms, spec.dim]),
-      scale: bundle.floats(`tfidf.${spec.name}.scale`, [spec.dim]),
-    });
-    tfidf.set(spec.name, encoder);
-  }
   const metadata = manifest.metadata && new MetadataEncoder(manifest.metadata);
-  return { tfidf, metadata, scorers: languageScorers(bundle) };
+  return { tfidf: bundleTfidf(bundle), metadata, scorers: languageScorers(bundle) };
 }
 
 /** Lets the text thread read tokenizers and language tables beside the graphs; what is wrong with them shows later. */
@@ -317,20 +308,4 @@ async function encodeSample<T>(
   const embedding = await encode(outcome.sample);
   if (embedding instanceof CinefuseError) return { error: embedding };
   return typeof embedding === 'string' ? { unused: embedding } : { sample: embedding };
-}
-
-/** The sentiment section with its tensors. */
-function languageScorers(bundle: Bundle): Map<string, LanguageScorer> {
-  const dims = new Map<string, number>([
-    ...bundle.encoders.map(({ spec }): [string, number] => [spec.name, spec.dim]),
-    ...bundle.manifest.tfidf.map(({ name, dim }): [string, number] => [name, dim]),
-  ]);
-  return new Map(
-    Object.entries(bundle.manifest.sentiment ?? {}).map(([language, { features, temperature }]) => {
-      const dim = features.reduce((sum, name) => sum + (dims.get(name) ?? 0), 0);
-      const weight = bundle.floats(`sentiment.${language}.weight`, [dim]);
-      const bias = bundle.floats(`sentiment.${language}.bias`, [1])[0]!;
-      return [language, { features, temperature, weight, bias }];
-    }),
-  );
 }

@@ -14,6 +14,14 @@ export interface LanguageScorer {
   bias: number;
 }
 
+export interface ScoreOptions {
+  signal?: AbortSignal | undefined;
+  /** The language of all of them, where it is known: sentences are too short to tell it. */
+  language?: string | undefined;
+  /** Told after every group: reviews done and in all. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
 export interface ReviewScores {
   /** By place in the list: the probability of being positive, or why there is none. */
   probabilities: (number | CinefuseError)[];
@@ -50,37 +58,27 @@ export class ReviewScorer {
    * @throws ModelError ERR_MODEL_*  an encoder failed; CancelledError; DisposedError. A review that cannot be scored has
    *   its InputError in its place instead: ERR_INPUT_LANGUAGE, ERR_INPUT_EMPTY
    */
-  async score(
-    reviews: readonly string[],
-    options: { signal?: AbortSignal | undefined } = {},
-  ): Promise<ReviewScores> {
+  async score(reviews: readonly string[], options: ScoreOptions = {}): Promise<ReviewScores> {
     const scores: ReviewScores = { probabilities: [], languages: [] };
     // Ten thousand at once would hold the event loop.
     for (let first = 0; first < reviews.length; first += GROUP) {
       const group = await this.#scoreGroup(reviews.slice(first, first + GROUP), first, options);
       scores.probabilities.push(...group.probabilities);
       scores.languages.push(...group.languages);
+      options.onProgress?.(scores.languages.length, reviews.length);
     }
     return scores;
   }
 
-  async #scoreGroup(
-    reviews: readonly string[],
-    first: number,
-    options: { signal?: AbortSignal | undefined },
-  ): Promise<ReviewScores> {
-    const guesses = await Promise.all(reviews.map((text) => this.#thread.detectLanguage(text, options)));
-    const languages = guesses.map((guess) =>
-      guess.candidates.length === 0
-        ? undefined
-        : this.languages.find((language) => coversLanguage([language], guess)),
-    );
-    const probabilities = guesses.map(
-      (guess, i): number | CinefuseError =>
+  async #scoreGroup(reviews: readonly string[], first: number, options: ScoreOptions): Promise<ReviewScores> {
+    const read = await Promise.all(reviews.map((text) => this.#languageOf(text, options)));
+    const languages = read.map(({ own }) => own);
+    const probabilities = read.map(
+      ({ seen }, i): number | CinefuseError =>
         new InputError('ERR_INPUT_LANGUAGE', {
           field: `reviews.${first + i}`,
           expected: `a review in ${this.languages.join(' or ')}`,
-          got: guess.language === 'und' ? 'one without words' : `one that seems to be in ${guess.language}`,
+          got: seen === 'und' ? 'one without words' : `one that seems to be in ${seen}`,
         }),
     );
     await Promise.all(
@@ -101,6 +99,23 @@ export class ReviewScorer {
       }),
     );
     return { probabilities, languages };
+  }
+
+  /** The language that the text seems to be in, or is said to be in, and the scorer's language that covers it. */
+  async #languageOf(
+    text: string,
+    { language, signal }: ScoreOptions,
+  ): Promise<{ seen: string; own: string | undefined }> {
+    if (language !== undefined) {
+      const seen = /[\p{L}\p{N}]/u.test(text) ? language : 'und';
+      return { seen, own: this.#scorers.has(seen) ? seen : undefined };
+    }
+    const guess = await this.#thread.detectLanguage(text, { signal });
+    const own =
+      guess.candidates.length === 0
+        ? undefined
+        : this.languages.find((covered) => coversLanguage([covered], guess));
+    return { seen: guess.language, own };
   }
 
   async #encode(

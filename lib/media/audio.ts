@@ -38,7 +38,7 @@ export function decodeAudio(av: Av, job: JobOf<'audio'>, checkpoint: Checkpoint)
 }
 
 /** All frames of a track, the decoder drained at the end. A yielded frame is valid until the next. */
-function* audioFrames(
+export function* audioFrames(
   av: Av,
   container: Container,
   track: Track,

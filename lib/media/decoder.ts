@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { CancelledError, DisposedError, describeValue, InputError, throwIfCancelled } from '../errors.js';
 import { decodeImage, probeImage } from './image.js';
-import type { Job, JobKind, JobParameters, JobResults } from './job.js';
+import type { Job, JobKind, JobParameters, JobResults, Report } from './job.js';
 import type { Lane } from './lane.js';
 import { limitError, type MediaLimits, resolveLimits, type Subject, timeoutError } from './limits.js';
 import { ProcessLane } from './process-lane.js';
@@ -10,7 +10,16 @@ import { sniffImage } from './sniff.js';
 import { classify, discard, type MediaInput, readBytes, readHead, stageFile } from './source.js';
 import { ThreadLane } from './thread-lane.js';
 import { type Trace, traced } from '../trace.js';
-import type { DecodedAudio, DecodedVideo, FrameSampling, MediaInfo, RgbImage } from './types.js';
+import type {
+  DecodedAudio,
+  DecodedVideo,
+  FrameSampling,
+  LoudnessBlocks,
+  MediaInfo,
+  RgbImage,
+  ScannedVideo,
+  TimesSampling,
+} from './types.js';
 
 export interface MediaDecoderOptions {
   /**
@@ -31,6 +40,11 @@ interface CallOptions {
   /** Name of the input in errors, e.g. `trailer`. */
   field: string;
   signal?: AbortSignal | undefined;
+}
+
+interface ReportingOptions extends CallOptions {
+  /** Takes the share that is done, 0 to 1. */
+  onProgress?: Report | undefined;
 }
 
 type Source = ReturnType<typeof classify>;
@@ -89,7 +103,7 @@ export class MediaDecoder implements AsyncDisposable {
    */
   async video(
     input: MediaInput,
-    o: CallOptions & { sampling: FrameSampling; maxSide?: number | undefined },
+    o: CallOptions & { sampling: FrameSampling | TimesSampling; maxSide?: number | undefined },
   ): Promise<DecodedVideo> {
     this.#checkSampling(o.field, o.sampling);
     if (o.maxSide !== undefined) requireInteger(`${o.field}.maxSide`, o.maxSide);
@@ -112,6 +126,29 @@ export class MediaDecoder implements AsyncDisposable {
       throw valueError(`${field}.maxDurationMs`, 'a number above 0', maxDurationMs);
     }
     return this.#call('audio', input, o, { sampleRate, maxDurationMs });
+  }
+
+  /**
+   * Every picture of a video, scaled down and measured where it is decoded.
+   *
+   * @param o.side      longer side at which sharpness is measured; default 320
+   * @param o.graySide  longer side of the gray pictures; default 160
+   * @param o.maxGray   gray pictures to keep; default 0
+   */
+  async scan(
+    input: MediaInput,
+    o: ReportingOptions & { side?: number; graySide?: number; maxGray?: number },
+  ): Promise<ScannedVideo> {
+    const { field, side = 320, graySide = 160, maxGray = 0 } = o;
+    requireInteger(`${field}.side`, side);
+    requireInteger(`${field}.graySide`, graySide);
+    if (maxGray !== 0) requireInteger(`${field}.maxGray`, maxGray);
+    return this.#call('scan', input, o, { side, graySide, maxGray });
+  }
+
+  /** The sound of a sound file or video, all its channels, as energies of 100 ms after BS.1770's weighting. */
+  loudness(input: MediaInput, o: ReportingOptions): Promise<LoudnessBlocks> {
+    return this.#call('loudness', input, o, {});
   }
 
   /** What a file holds, by its header. */
@@ -141,7 +178,7 @@ export class MediaDecoder implements AsyncDisposable {
   async #call<Kind extends JobKind>(
     kind: Kind,
     input: MediaInput,
-    { field, signal }: CallOptions,
+    { field, signal, onProgress = () => {} }: ReportingOptions,
     parameters: JobParameters[Kind],
   ): Promise<JobResults[Kind]> {
     const source = classify(input, field);
@@ -159,7 +196,7 @@ export class MediaDecoder implements AsyncDisposable {
     }
     const subject: Subject = { field, file: source.kind === 'path' ? source.path : undefined };
     return traced(this.#trace, 'decode', `${kind} ${field}`, () =>
-      this.#supervise(kind, subject, source, signal, parameters),
+      this.#supervise(kind, subject, source, signal, parameters, onProgress),
     );
   }
 
@@ -170,6 +207,7 @@ export class MediaDecoder implements AsyncDisposable {
     source: Source,
     signal: AbortSignal | undefined,
     parameters: JobParameters[Kind],
+    report: Report,
   ): Promise<JobResults[Kind]> {
     const stopping = new AbortController();
     const stopped = new Promise<never>((_, reject) => {
@@ -182,7 +220,7 @@ export class MediaDecoder implements AsyncDisposable {
         reject(stopping.signal.reason);
       });
     });
-    const work = this.#work(kind, subject, source, stopping.signal, parameters);
+    const work = this.#work(kind, subject, source, stopping.signal, parameters, report);
     const settled = work.then(
       () => {},
       () => {},
@@ -217,6 +255,7 @@ export class MediaDecoder implements AsyncDisposable {
     source: Source,
     signal: AbortSignal,
     parameters: JobParameters[Kind],
+    report: Report,
   ): Promise<JobResults[Kind]> {
     const { limits } = this;
     const imageBounds = { subject, signal, limit: 'maxImageBytes' as const, maxBytes: limits.maxImageBytes };
@@ -235,18 +274,20 @@ export class MediaDecoder implements AsyncDisposable {
         return (await probeImage(bytes, subject, limits)) as JobResults[Kind];
       }
       const job = { ...parameters, kind, path, subject, limits, threads: this.#threads } as Job;
-      return (await this.#runOnLane(job, signal)) as JobResults[Kind];
+      return (await this.#runOnLane(job, signal, report)) as JobResults[Kind];
     } finally {
       await release();
     }
   }
 
-  async #runOnLane(job: Job, signal: AbortSignal) {
+  async #runOnLane(job: Job, signal: AbortSignal, report: Report) {
     const lane = this.#idle.pop() ?? (this.isolation === 'thread' ? new ThreadLane() : new ProcessLane());
     const stop = () => lane.stop();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      return await lane.run(job);
+      return await lane.run(job, (done) => {
+        if (!signal.aborted) report(done);
+      });
     } finally {
       signal.removeEventListener('abort', stop);
       this.#idle.push(lane);
@@ -254,17 +295,26 @@ export class MediaDecoder implements AsyncDisposable {
   }
 
   /** @throws InputError, MediaError ERR_MEDIA_LIMIT (maxFrames) */
-  #checkSampling(field: string, sampling: FrameSampling): void {
+  #checkSampling(field: string, sampling: FrameSampling | TimesSampling): void {
     const name = `${field}.sampling`;
     const kind: unknown = (sampling as FrameSampling | undefined)?.kind;
-    if (kind !== 'uniform' && kind !== 'fps' && kind !== 'keyframes') {
-      throw valueError(`${name}.kind`, "'uniform', 'fps' or 'keyframes'", kind);
+    if (kind !== 'uniform' && kind !== 'fps' && kind !== 'keyframes' && kind !== 'times') {
+      throw valueError(`${name}.kind`, "'uniform', 'fps', 'keyframes' or 'times'", kind);
+    }
+    if (sampling.kind === 'times') {
+      const { timesMs } = sampling;
+      const ascending = timesMs.every((time, i) => Number.isFinite(time) && !(time < timesMs[i - 1]!));
+      if (!ascending) throw valueError(`${name}.timesMs`, 'finite times in ascending order', timesMs);
     }
     if (sampling.kind === 'fps' && !(sampling.fps > 0 && sampling.fps < Number.POSITIVE_INFINITY)) {
       throw valueError(`${name}.fps`, 'a number above 0', sampling.fps);
     }
     const [counter, count] =
-      sampling.kind === 'uniform' ? ['count', sampling.count] : ['maxCount', sampling.maxCount];
+      sampling.kind === 'uniform'
+        ? ['count', sampling.count]
+        : sampling.kind === 'times'
+          ? ['timesMs.length', sampling.timesMs.length]
+          : ['maxCount', sampling.maxCount];
     requireInteger(`${name}.${counter}`, count);
     if (count > this.limits.maxFrames) {
       throw limitError({ field: `${name}.${counter}` }, 'maxFrames', this.limits.maxFrames, String(count));

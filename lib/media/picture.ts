@@ -41,6 +41,9 @@ export function uprightSize(
   return { width: size[0], height: size[1] };
 }
 
+/** Scaling as exact as FFmpeg has it, for pictures that an encoder sees. */
+const EXACT = 'bicubic+accurate_rnd+full_chroma_int';
+
 /** Decoded frame -> packed upright 8-bit picture. Keeps one filter graph while frames stay of one kind. */
 export class PictureConverter implements Disposable {
   private graph: { graph: FilterGraph; source: FilterContext; sink: FilterContext; key: string } | undefined;
@@ -51,6 +54,8 @@ export class PictureConverter implements Disposable {
     private readonly orientation: Orientation,
     private readonly maxSide: number | undefined,
     private readonly subject: Subject,
+    /** Flags of FFmpeg's scaler. */
+    private readonly scaler: string = EXACT,
   ) {}
 
   [Symbol.dispose](): void {
@@ -95,7 +100,7 @@ export class PictureConverter implements Disposable {
     if (resized || (wide && !hdr) || !isTarget || (exact && !rgb)) {
       const from = wide ? (hdr ? 'bt709' : 'bt2020') : matrix;
       filters.push(
-        `scale=w=${scaled.width}:h=${scaled.height}:flags=bicubic+accurate_rnd+full_chroma_int:` +
+        `scale=w=${scaled.width}:h=${scaled.height}:flags=${this.scaler}:` +
           (rgb ? '' : `in_color_matrix=${from}:out_color_matrix=${matrix}:`) +
           (rgb ? '' : `in_range=${full ? 'full' : 'limited'}:`) +
           `out_range=${format === 'rgb24' || (full && !hdr) ? 'full' : 'limited'}`,

@@ -5,7 +5,15 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { MediaError } from '../errors.js';
 import { atExit } from '../exit.js';
-import { fromErrorData, type Job, type JobResult, type Reply, withSamples } from './job.js';
+import {
+  fromErrorData,
+  type Job,
+  type JobResult,
+  type ProgressMessage,
+  type Reply,
+  type Report,
+  withSamples,
+} from './job.js';
 import { type Lane, WORKER_FILE } from './lane.js';
 import { limitError } from './limits.js';
 
@@ -21,7 +29,7 @@ const CHILD_ENVIRONMENT = ['PATH', 'LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH', 'TMPD
 export class ProcessLane implements Lane {
   private child: ChildProcess | undefined;
 
-  async run(job: Job): Promise<JobResult> {
+  async run(job: Job, report: Report): Promise<JobResult> {
     const child = this.start();
     const pipe = child.stdio[3] as Readable & { ref(): void; unref(): void };
     let overMemory = 0;
@@ -43,8 +51,9 @@ export class ProcessLane implements Lane {
               : deathError(job, signal ? `signal ${signal}` : `exit code ${code}`),
           );
         const onError = (cause: Error) => reject(deathError(job, cause.message, cause));
-        const onMessage = (reply: ChildReply) => {
-          if (!reply.ok) {
+        const onMessage = (reply: ChildReply | ProgressMessage) => {
+          if ('done' in reply) report(reply.done);
+          else if (!reply.ok) {
             // A child that went over a limit is not used again: its memory stays large.
             if (reply.error.code === 'ERR_MEDIA_LIMIT') child.kill('SIGKILL');
             reject(fromErrorData(reply.error));

@@ -1,7 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import { MediaError } from '../errors.js';
 import { atExit } from '../exit.js';
-import { fromErrorData, type Job, type JobResult, type Reply, Stopped } from './job.js';
+import {
+  fromErrorData,
+  type Job,
+  type JobResult,
+  type ProgressMessage,
+  type Reply,
+  type Report,
+  Stopped,
+} from './job.js';
 import { type Lane, WORKER_FILE } from './lane.js';
 
 /** Slots of the control block shared with the worker. */
@@ -25,7 +33,7 @@ export class ThreadLane implements Lane {
   private readonly control = new Int32Array(new SharedArrayBuffer(8));
   private giveUp: (() => void) | undefined;
 
-  async run(job: Job): Promise<JobResult> {
+  async run(job: Job, report: Report): Promise<JobResult> {
     const worker = this.start();
     const { control } = this;
     Atomics.store(control, STOP, 0);
@@ -39,7 +47,10 @@ export class ThreadLane implements Lane {
     let detach = () => {};
     try {
       const reply = await new Promise<Reply>((resolve, reject) => {
-        const onMessage = (answer: Reply) => resolve(answer);
+        const onMessage = (answer: Reply | ProgressMessage) => {
+          if ('done' in answer) report(answer.done);
+          else resolve(answer);
+        };
         const onDeath = (cause: unknown) => {
           this.worker = undefined;
           reject(deathError(job, cause));

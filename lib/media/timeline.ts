@@ -2,7 +2,7 @@ import { MediaError } from '../errors.js';
 import { type Container, damaged, type Track, ticks } from './container.js';
 import type { Checkpoint } from './job.js';
 import { checkLimit, type MediaLimits, type Subject } from './limits.js';
-import type { FrameSampling } from './types.js';
+import type { FrameSampling, TimesSampling } from './types.js';
 
 /** The packets of a video track in file (decoding) order, found by reading the file once without decoding. */
 export interface Timeline {
@@ -85,7 +85,12 @@ export function frameRateOf(timeline: Timeline, track: Track): number {
 }
 
 /** The instants whose pictures are wanted, in ticks, ascending. */
-export function targetTimes(timeline: Timeline, track: Track, sampling: FrameSampling): number[] {
+export function targetTimes(
+  timeline: Timeline,
+  track: Track,
+  sampling: FrameSampling | TimesSampling,
+  clipStartMs: number,
+): number[] {
   const { shown, end } = timeline;
   const start = shown[0]!;
   const span = end - start;
@@ -99,6 +104,9 @@ export function targetTimes(timeline: Timeline, track: Track, sampling: FrameSam
       // A hair late, so that rounding never picks the picture before the one that starts at this very tick.
       return Array.from({ length: count }, (_, i) => start + i * step + 1e-6);
     }
+    case 'times':
+      // Time stamps come back as they were given out; half a tick absorbs the rounding between the two units.
+      return sampling.timesMs.map((ms) => (ms + clipStartMs) / track.toMs(1) + 0.5);
     case 'keyframes': {
       const first = shown[0]!;
       const times = timeline.keys.map((key) => timeline.pts[key]!).filter((time) => time >= first);

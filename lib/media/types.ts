@@ -62,6 +62,57 @@ export type FrameSampling =
   | { kind: 'fps'; fps: number; maxCount: number }
   | { kind: 'keyframes'; maxCount: number };
 
+/** The pictures on screen at given instants (ms from the start of the clip, ascending), each at most once. */
+export interface TimesSampling {
+  kind: 'times';
+  timesMs: readonly number[];
+}
+
+/**
+ * Every picture of a video, as little of each as shows where shots begin and end. All values are of full range (0 black,
+ * 255 white), whatever the file's range is.
+ */
+export interface ScannedVideo {
+  durationMs: number;
+  /** Of the upright pictures in the file. */
+  width: number;
+  height: number;
+  frameRate: number;
+  /** (count): when each picture appears, in ms from the start of the clip. */
+  timesMs: Float64Array;
+  /** (count, SCAN_CELLS): means of Y over 18 x 32 cells, then of U and of V over 9 x 16 each; neutral is 128. */
+  cells: Uint8Array;
+  /** (count): mean squared Laplacian of Y at `side`: how sharp the picture is. */
+  sharpness: Float32Array;
+  gray: GrayFrames;
+}
+
+/** Small upright pictures of Y alone, for motion. */
+export interface GrayFrames {
+  /** (n, height, width) */
+  data: Uint8Array;
+  width: number;
+  height: number;
+  /** (n): which picture of the video each is, ascending. Where not all are taken, they come in pairs of neighbours. */
+  indices: Int32Array;
+}
+
+export const SCAN_GRID = { width: 32, height: 18, chromaWidth: 16, chromaHeight: 9 } as const;
+/** Bytes a picture takes in `ScannedVideo.cells`. */
+export const SCAN_CELLS = 32 * 18 + 2 * 16 * 9;
+
+/** How loud a sound is over time, after the frequency weighting of ITU-R BS.1770. */
+export interface LoudnessBlocks {
+  /** (n): sum over the channels of weight times mean square of each 100 ms; the last block only if whole. */
+  energies: Float64Array;
+  sampleRate: number;
+  channels: number;
+  /** Largest absolute sample of any channel. */
+  peak: number;
+  durationMs: number;
+  startMs: number;
+}
+
 /** What a file holds, without decoding it. */
 export interface MediaInfo {
   /** Name of the container or image format: `jpeg`, `mp4`, `matroska`, `mp3` ... */

@@ -8,21 +8,25 @@ import {
   type Checkpoint,
   type Job,
   type JobResult,
+  type ProgressMessage,
   type Reply,
+  type Report,
   Stopped,
   samplesOf,
   toErrorData,
   withSamples,
 } from './job.js';
 import { limitError } from './limits.js';
+import { measureLoudness } from './loudness.js';
 import { probeContainer } from './probe.js';
 import { loadAv } from './runtime.js';
+import { scanVideo } from './scan.js';
 import { sniffImage } from './sniff.js';
 import { readBytes, readHead } from './source.js';
 import { IDLE, STATE, STOP } from './thread-lane.js';
 import { decodeVideo } from './video.js';
 
-async function runJob(job: Job, checkpoint: Checkpoint): Promise<JobResult> {
+async function runJob(job: Job, checkpoint: Checkpoint, report: Report): Promise<JobResult> {
   const { subject, limits } = job;
   if (job.kind === 'image' || (job.kind === 'probe' && sniffImage(await readHead(job.path, subject)))) {
     const bytes = await readBytes(
@@ -43,14 +47,30 @@ async function runJob(job: Job, checkpoint: Checkpoint): Promise<JobResult> {
       return decodeVideo(av, job, checkpoint);
     case 'audio':
       return decodeAudio(av, job, checkpoint);
+    case 'scan':
+      return scanVideo(av, job, checkpoint, report);
+    case 'loudness':
+      return measureLoudness(av, job, checkpoint, report);
     case 'probe':
       return probeContainer(av, job);
   }
 }
 
-async function reply(job: Job, checkpoint: Checkpoint): Promise<Reply> {
+/** Messages no more often than every so many ms: each wakes the caller. */
+const REPORT_MS = 100;
+
+function reporter(post: (message: ProgressMessage) => void): Report {
+  let last = performance.now();
+  return (done) => {
+    if (performance.now() - last < REPORT_MS) return;
+    last = performance.now();
+    post({ done });
+  };
+}
+
+async function reply(job: Job, checkpoint: Checkpoint, report: Report): Promise<Reply> {
   try {
-    return { ok: true, result: await runJob(job, checkpoint) };
+    return { ok: true, result: await runJob(job, checkpoint, report) };
   } catch (error) {
     return { ok: false, error: toErrorData(error, job.subject) };
   }
@@ -62,7 +82,11 @@ function serveThread(): void {
     if (Atomics.load(control, STOP) === 1) throw new Stopped();
   };
   parentPort!.on('message', async (job: Job) => {
-    const answer = await reply(job, checkpoint);
+    const answer = await reply(
+      job,
+      checkpoint,
+      reporter((message) => parentPort!.postMessage(message)),
+    );
     const buffers = answer.ok ? samplesOf(answer.result).map(({ buffer }) => buffer as ArrayBuffer) : [];
     parentPort!.postMessage(answer, buffers);
     // From here on the thread is in no native call: it may be ended.
@@ -78,7 +102,11 @@ function serveProcess(): void {
   const pipe = new Socket({ fd: SAMPLE_FD, readable: false, writable: true });
   process.on('disconnect', () => process.exit());
   process.on('message', async (job: Job) => {
-    const answer = await reply(job, memoryCheckpoint(job));
+    const answer = await reply(
+      job,
+      memoryCheckpoint(job),
+      reporter((message) => process.send!(message)),
+    );
     if (!answer.ok) {
       process.send!(answer);
       return;

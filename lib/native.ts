@@ -76,6 +76,76 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
+  convPoolPrepare(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dim: number,
+    sizes: readonly number[],
+    weights: readonly Float32Array[],
+    biases: readonly Float32Array[],
+    activation: number,
+  ): NativeResult<NativeHandle>;
+  convPoolRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    batch: number,
+    steps: number,
+    x: Float32Array,
+    lengths: Int32Array | undefined,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+  convPoolForward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dim: number,
+    sizes: readonly number[],
+    weights: readonly Float32Array[],
+    biases: readonly Float32Array[],
+    activation: number,
+    batch: number,
+    steps: number,
+    x: Float32Array,
+    lengths: Int32Array | undefined,
+  ): NativeResult<[y: Float32Array, argmax: Int32Array]>;
+  convPoolBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    dim: number,
+    sizes: readonly number[],
+    weights: readonly Float32Array[],
+    biases: readonly Float32Array[],
+    activation: number,
+    batch: number,
+    steps: number,
+    x: Float32Array,
+    lengths: Int32Array | undefined,
+    y: Float32Array,
+    argmax: Int32Array,
+    dy: Float32Array,
+    inputGradient: boolean,
+  ): NativeResult<Float32Array[]>;
+
+  embedding(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    ids: Int32Array,
+    rows: number,
+    dim: number,
+    paddingId: number | undefined,
+    table: Float32Array,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
+  embeddingBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    ids: Int32Array,
+    rows: number,
+    dim: number,
+    paddingId: number | undefined,
+    dy: Float32Array,
+  ): NativeResult<Float32Array>;
+
   dropout(
     exec: NativeExec,
     cancel: NativeCancel,

@@ -58,6 +58,29 @@ export {
   kernelMatrix,
   kernelMatrix64,
 } from './kernel_matrix.js';
+export {
+  ConvPool,
+  type ConvPoolActivation,
+  type ConvPoolInput,
+  type ConvPoolLayer,
+  type ConvPoolOptions,
+  type ConvPoolWindow,
+} from './conv_pool.js';
+export {
+  type ConvPoolBackwardInput,
+  type ConvPoolForwardInput,
+  type ConvPoolForwardResult,
+  type ConvPoolGradients,
+  convPoolBackward,
+  convPoolForward,
+} from './conv_pool_backward.js';
+export {
+  type EmbeddingBackwardInput,
+  type EmbeddingBackwardOptions,
+  type EmbeddingOptions,
+  embedding,
+  embeddingBackward,
+} from './embedding.js';
 export { type DropoutOptions, dropout } from './dropout.js';
 export { Linear, type LinearLayer, type LinearOptions, linear } from './linear.js';
 export {

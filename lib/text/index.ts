@@ -19,3 +19,12 @@ export type {
   ReviewKindName,
   ReviewKindOptions,
 } from './sentiment/kinds.js';
+export { parseScreenplay, type ParseScreenplayOptions } from './scripts/screenplay.js';
+export type {
+  Screenplay,
+  ScriptCharacter,
+  ScriptElement,
+  ScriptElementKind,
+  ScriptScene,
+  ScriptSetting,
+} from './scripts/types.js';

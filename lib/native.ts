@@ -538,6 +538,67 @@ export interface NativeAddon {
     out: Float32Array | undefined,
   ): NativeResult<Float32Array>;
 
+  lstmBackward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    inputSize: number,
+    hiddenSize: number,
+    directions: number,
+    weightInput: Float32Array,
+    weightHidden: Float32Array,
+    bias: undefined,
+    batch: number,
+    time: number,
+    x: Float32Array,
+    lengths: Int32Array | undefined,
+    h0: Float32Array | undefined,
+    c0: Float32Array | undefined,
+    y: Float32Array,
+    saved: Float32Array,
+    dy: Float32Array | undefined,
+    dh: Float32Array | undefined,
+    dc: Float32Array | undefined,
+    inputGradient: boolean,
+  ): NativeResult<Float32Array[]>;
+  lstmForward(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    inputSize: number,
+    hiddenSize: number,
+    directions: number,
+    weightInput: Float32Array,
+    weightHidden: Float32Array,
+    bias: Float32Array | undefined,
+    batch: number,
+    time: number,
+    x: Float32Array,
+    lengths: Int32Array | undefined,
+    h0: Float32Array | undefined,
+    c0: Float32Array | undefined,
+  ): NativeResult<Float32Array[]>;
+  lstmPrepare(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    inputSize: number,
+    hiddenSize: number,
+    directions: number,
+    weightInput: Float32Array,
+    weightHidden: Float32Array,
+    bias: Float32Array | undefined,
+  ): NativeResult<NativeHandle>;
+  lstmRun(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    handle: NativeHandle,
+    batch: number,
+    time: number,
+    x: Float32Array,
+    lengths: Int32Array | undefined,
+    h0: Float32Array | undefined,
+    c0: Float32Array | undefined,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array[]>;
+
   outerProduct(
     exec: NativeExec,
     cancel: NativeCancel,

@@ -132,6 +132,21 @@ export {
   lowRankFusionForward,
 } from './low_rank_fusion_backward.js';
 export {
+  Lstm,
+  type LstmLayer,
+  type LstmResult,
+  type LstmRunOptions,
+  type LstmSequence,
+} from './lstm.js';
+export {
+  type LstmBackwardInput,
+  type LstmForwardResult,
+  type LstmGradients,
+  type LstmInput,
+  lstmBackward,
+  lstmForward,
+} from './lstm_backward.js';
+export {
   outerProductBackward,
   type TensorFusionGradients,
   type TensorFusionInput,

@@ -8,6 +8,7 @@ import { EXIT, UsageError } from './exit.js';
 import { describeError } from './failures.js';
 import { columnsOf, styleFor, wrap } from './terminal.js';
 import { addTrainingCommands } from './training-commands.js';
+import { addUnderstandingCommands } from './understanding-commands.js';
 
 const EXIT_CODES = `
 Exit codes:
@@ -59,6 +60,7 @@ function program(context: Context, finish: (code: number) => void): Command {
     });
   for (const command of [predict, embed]) for (const option of predictorOptions()) command.addOption(option);
 
+  addUnderstandingCommands(cinefuse, context, finish);
   addTrainingCommands(cinefuse, context, finish);
 
   cinefuse

@@ -33,10 +33,10 @@ struct Run {
   void run() const {
     const int64_t hidden = shape().hidden, gates = shape().gates(), input = shape().input;
     const int64_t longest = length(0);
-    // Steps at once: what they need stays in L2.
-    constexpr int64_t kFloats = 1 << 16;
-    const int64_t most = std::clamp<int64_t>(kFloats / (task.count * std::max(gates, input)), 1,
-                                             std::max<int64_t>(longest, 1));
+    // Steps at once: as many as stay in L2, or as share each reading of the weights among enough rows.
+    constexpr int64_t kFloats = 1 << 16, kRows = 96;
+    const int64_t most = std::clamp<int64_t>(std::max(kFloats / std::max(gates, input), kRows) / task.count,
+                                             1, std::max<int64_t>(longest, 1));
     const int64_t hidden_stride = lstm_stride(hidden), gates_stride = lstm_stride(gates);
     const int64_t state = task.count * hidden_stride;
     float* h = thread_scratch(kLstmScratch,

@@ -15,12 +15,14 @@ LstmTasks::LstmTasks(const LstmShape& shape, const LstmSequence& q, int threads)
     std::stable_sort(order_.begin(), order_.end(),
                      [&](int64_t a, int64_t b) { return q.length(a) > q.length(b); });
   }
+  // As many equal blocks of rows as give every thread one, unless those would be too few or too many rows.
   const int64_t wanted = (int64_t{threads} + shape.directions - 1) / shape.directions;
-  int64_t rows = std::clamp((q.batch + wanted - 1) / wanted, kFew, kMost);
-  rows = (rows + kFew - 1) / kFew * kFew;
-  for (int64_t first = 0; first < q.batch; first += rows) {
-    for (int d = 0; d < shape.directions; ++d) {
-      list_.push_back({d, order_.data() + first, std::min(rows, q.batch - first)});
+  const int64_t blocks =
+      std::max((q.batch + kMost - 1) / kMost, std::min(wanted, (q.batch + kFew - 1) / kFew));
+  for (int64_t i = 0; i < blocks; ++i) {
+    const int64_t first = q.batch * i / blocks, end = q.batch * (i + 1) / blocks;
+    for (int d = 0; d < shape.directions && first < end; ++d) {
+      list_.push_back({d, order_.data() + first, end - first});
     }
   }
 }

@@ -17,7 +17,7 @@ import {
 } from './film-threads.js';
 import type { InputName } from './fusion/manifest.js';
 import { MediaDecoder, type MediaDecoderOptions } from './media/decoder.js';
-import type { FrameSampling } from './media/types.js';
+import type { FrameSampling, RgbImage } from './media/types.js';
 import { MetadataEncoder } from './metadata/metadata-encoder.js';
 import type { ParsedMovie } from './movie.js';
 import type { ExecOptions } from './ops/exec.js';
@@ -142,6 +142,11 @@ export class FilmEncoder implements AsyncDisposable {
     return this.#pool.describe();
   }
 
+  /** Bytes of a poster's file, at most. */
+  get maxImageBytes(): number {
+    return this.#media.limits.maxImageBytes;
+  }
+
   get isolation(): 'thread' | 'process' {
     return this.#media.isolation;
   }
@@ -185,6 +190,21 @@ export class FilmEncoder implements AsyncDisposable {
     }
     await Promise.allSettled(underWay);
     return Promise.all(underWay);
+  }
+
+  /** A film's inputs, for those who change them before they are encoded. The caller releases them. */
+  sources(film: ParsedMovie, options: EncodeFilmsOptions): FilmSources {
+    return new FilmSources(film, [], this.#media, this.#text, options);
+  }
+
+  /** Pictures in a poster's place through the encoder of a job. One that it cannot read is undefined. */
+  async encodePictures(
+    { encoder }: EncodingJob,
+    pictures: readonly RgbImage[],
+    { signal, encoding }: EncodeFilmsOptions,
+  ): Promise<(Embedding | undefined)[]> {
+    const results = await encoding.during(this.#posters.get(encoder)!.encodeEach(pictures, { signal }));
+    return results.map((result) => (result instanceof CinefuseError ? undefined : result));
   }
 
   async #encodeFilm(

@@ -22,8 +22,11 @@ export interface Fused {
   moments: Moment[];
 }
 
+/** What the network reads of a film. */
+export type FilmEmbeddings = Pick<EncodedFilm, 'embeddings'>;
+
 interface Row {
-  film: EncodedFilm;
+  film: FilmEmbeddings;
   without: InputName | undefined;
 }
 
@@ -188,8 +191,51 @@ export async function fuseFilms(
   return results;
 }
 
+/** A film's outputs, and the names of its modalities that are there, in the network's order. */
+export type FilmOutputs = Pick<Fused, 'output' | 'present'>;
+
+/**
+ * Runs the network over films as they are, nothing left out.
+ *
+ * @returns one a film, in order; undefined for a film without any embedding
+ */
+export async function filmOutputs(
+  network: FusionNetwork,
+  manifest: BundleManifest,
+  films: readonly FilmEmbeddings[],
+  exec: ExecOptions,
+): Promise<(FilmOutputs | undefined)[]> {
+  const names = manifest.modalities.map(({ name }) => name);
+  const widths = new Map(network.spec.heads.map(({ name, out }) => [name, out]));
+  const results: (FilmOutputs | undefined)[] = films.map(() => undefined);
+  let rows: number[] = [];
+  let steps = new Map<string, { length: number; dim: number }>();
+  const flush = async () => {
+    if (rows.length === 0) return;
+    const taken = rows.map((row): Row => ({ film: films[row]!, without: undefined }));
+    const { heads } = await network.run(networkInputs(manifest, taken), exec);
+    rows.forEach((at, row) => {
+      results[at] = {
+        output: (head, i = 0) => heads[head]![row * widths.get(head)! + i]!,
+        present: names.filter((name) => films[at]!.embeddings.has(name)),
+      };
+    });
+    rows = [];
+    steps = new Map();
+  };
+  for (const [at, film] of films.entries()) {
+    if (film.embeddings.size === 0) continue;
+    const next = longest(film, steps);
+    if (rows.length === MAX_ROWS || valuesOf(next) * (rows.length + 1) > MAX_VALUES) await flush();
+    steps = longest(film, steps);
+    rows.push(at);
+  }
+  await flush();
+  return results;
+}
+
 /** By modality the longest sequence, of the films so far and this one. */
-function longest(film: EncodedFilm, before: ReadonlyMap<string, { length: number; dim: number }>) {
+function longest(film: FilmEmbeddings, before: ReadonlyMap<string, { length: number; dim: number }>) {
   const steps = new Map(before);
   for (const [name, { length, dim }] of film.embeddings) {
     steps.set(name, { length: Math.max(length, steps.get(name)?.length ?? 0), dim });

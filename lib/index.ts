@@ -16,6 +16,14 @@ export {
 } from './errors.js';
 export type { Device } from './device.js';
 export type {
+  Check,
+  Effects,
+  Explanation,
+  ExplainOptions,
+  ExplainProgress,
+} from './explain/types.js';
+export type { Difference, FilmChanges, WhatIf, WhatIfOptions } from './explain/what-if.js';
+export type {
   BinaryFeedback,
   MulticlassFeedback,
   Feedback,

@@ -1,5 +1,7 @@
 /** Checks of what a Predictor is told beside the films. */
 import { describeValue, InputError } from './errors.js';
+import type { ExplainOptions } from './explain/types.js';
+import type { WhatIfOptions } from './explain/what-if.js';
 import { nearestName } from './nearest.js';
 import type { PredictManyOptions, PredictOptions, PredictorOptions } from './options.js';
 import { Stopwatch } from './stopwatch.js';
@@ -27,6 +29,20 @@ export const PREDICT_MANY_OPTIONS = namesOf<PredictManyOptions>({
   batchSize: true,
   onProgress: true,
 });
+export const EXPLAIN_OPTIONS = namesOf<ExplainOptions>({
+  signal: true,
+  onInputError: true,
+  head: true,
+  maxSentences: true,
+  maxWords: true,
+  posterCells: true,
+  draws: true,
+  seed: true,
+  index: true,
+  comparables: true,
+  onProgress: true,
+});
+export const WHAT_IF_OPTIONS = namesOf<WhatIfOptions>({ signal: true, onInputError: true });
 
 /**
  * Options are an object of known names; `signal` is an AbortSignal.

@@ -11,12 +11,15 @@ import {
   InputError,
   throwIfCancelled,
 } from './errors.js';
-import { type Feedback, type SentimentFeedback, sentimentFeedback } from './feedback.js';
-import type { EncodingJob, FilmEncoder } from './film-encoder.js';
+import type { FilmChanges, WhatIf, WhatIfOptions } from './explain/what-if.js';
+import type { Explanation, ExplainOptions } from './explain/types.js';
+import type { FilmPosition } from './explain/fused-space.js';
+import type { Feedback } from './feedback.js';
+import type { FilmEncoder } from './film-encoder.js';
 import type { FilmIntake } from './film-intake.js';
 import { FilmQueue } from './film-queue.js';
 import { endFilmThreads, startFilmThreads } from './film-threads.js';
-import { FuseQueue, fuseFilms } from './fuse.js';
+import { Forecaster } from './forecast.js';
 import type { Bundle } from './fusion/bundle.js';
 import type { FusionNetwork } from './fusion/network.js';
 import { LinkedSignal } from './linked-signal.js';
@@ -38,9 +41,11 @@ import {
   checkOptions,
   checkTrace,
   encodeOptions,
+  EXPLAIN_OPTIONS,
   LOAD_OPTIONS,
   PREDICT_MANY_OPTIONS,
   PREDICT_OPTIONS,
+  WHAT_IF_OPTIONS,
 } from './predict-options.js';
 import { Pace } from './pace.js';
 import { type Rooms, rooms } from './rooms.js';
@@ -68,11 +73,10 @@ export class Predictor implements AsyncDisposable {
   readonly #bundle: Bundle;
   readonly #encoder: FilmEncoder;
   readonly #network: FusionNetwork;
-  readonly #jobs: readonly EncodingJob[];
   readonly #place: Place;
   readonly #exec: ExecOptions;
   readonly #slots: Slots;
-  readonly #fuse: FuseQueue;
+  readonly #forecaster: Forecaster;
   readonly #trace: Trace | undefined;
   readonly #signals = new SignalListeners();
   /** Fires when the predictor is disposed of. */
@@ -87,21 +91,16 @@ export class Predictor implements AsyncDisposable {
     place: Place,
     options: PredictorOptions,
   ) {
-    const { manifest } = bundle;
     this.#rooms = rooms;
     this.#bundle = bundle;
     this.#encoder = encoder;
     this.#network = network;
-    this.#jobs = manifest.modalities.map(({ name, ...job }) => ({ key: name, ...job }));
     this.#place = place;
     this.#exec = execOf(place, options);
     this.#slots = new Slots(options.concurrency ?? 32);
-    const exec = { ...this.#exec, signal: this.#closing.signal };
-    this.#fuse = new FuseQueue((films) =>
-      traced(this.#trace, 'operators', `fuse ${films.length}`, () =>
-        fuseFilms(network, manifest, films, exec),
-      ),
-    );
+    const closing = this.#closing.signal;
+    const { trace } = options;
+    this.#forecaster = new Forecaster({ rooms, bundle, encoder, network, exec: this.#exec, closing, trace });
     this.#trace = options.trace;
     setMaxListeners(0, this.#closing.signal);
   }
@@ -295,18 +294,55 @@ export class Predictor implements AsyncDisposable {
   async embed(movie: Movie, options: PredictOptions = {}): Promise<InputEmbedding[]> {
     checkOptions(options, PREDICT_OPTIONS);
     checkInputErrors(options);
-    const { film, release } = this.#rooms.takeFilm(movie);
-    const turn = this.#inTurn(options.signal, async (signal) => {
-      if (film instanceof CinefuseError) throw film;
+    return this.#withFilm(movie, options, async (film, own) => {
       const jobs = this.#encoder.everyJob();
-      const [encoded] = await this.#encoder.encode([film], jobs, encodeOptions({ ...options, signal }));
+      const [encoded] = await this.#encoder.encode([film], jobs, encodeOptions(own));
       if (encoded!.error) throw encoded!.error;
       return jobs.flatMap(({ key, input, encoder }): InputEmbedding[] => {
         const embedding = encoded!.embeddings.get(key);
         return embedding ? [{ ...embedding, input, encoder }] : [];
       });
     });
-    return turn.catch((error: unknown) => Promise.reject(asCinefuseError(error))).finally(release);
+  }
+
+  /**
+   * Why the forecast is what it is: what each input, fact, sentence, word, stretch of time and region of the poster
+   * did to it, measured by leaving it out. docs/explain.md says how, and what it does not say.
+   *
+   * @throws as predict; InputError ERR_INPUT_VALUE  a head that the model does not have, a count out of its bounds
+   */
+  async explain(movie: Movie, options: ExplainOptions = {}): Promise<Explanation> {
+    checkOptions(options, EXPLAIN_OPTIONS);
+    checkInputErrors(options);
+    return this.#withFilm(movie, options, async (film, own) => {
+      const { explainFilm } = await import('./explain/explain.js');
+      return explainFilm(this.#forecaster, film, own);
+    });
+  }
+
+  /**
+   * The forecast of the film as it is and with some fields changed (null takes one away), and what each change does
+   * alone. What is not changed is encoded once.
+   *
+   * @throws as predict, also for the changed film
+   */
+  async whatIf(movie: Movie, changes: FilmChanges, options: WhatIfOptions = {}): Promise<WhatIf> {
+    checkOptions(options, WHAT_IF_OPTIONS);
+    checkInputErrors(options);
+    return this.#withFilm(movie, options, async (film, own) => {
+      const { whatIfFilm } = await import('./explain/what-if.js');
+      return whatIfFilm(this.#forecaster, film, changes, own);
+    });
+  }
+
+  /** Where the network puts a film: what FilmIndex compares. @throws as predict */
+  async locate(movie: Movie, options: PredictOptions = {}): Promise<FilmPosition> {
+    checkOptions(options, PREDICT_OPTIONS);
+    checkInputErrors(options);
+    return this.#withFilm(movie, options, async (film, own) => {
+      const { locateFilm } = await import('./explain/fused-space.js');
+      return locateFilm(this.#forecaster, film, own);
+    });
   }
 
   /** The model, what it was measured to do, and what runs where. */
@@ -337,6 +373,7 @@ export class Predictor implements AsyncDisposable {
       this.#closing.abort();
       await this.#encoder.dispose();
       this.#network.dispose();
+      this.#forecaster.dispose();
       await this.#bundle.dispose();
     })();
     return this.#disposed;
@@ -344,6 +381,20 @@ export class Predictor implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  /** One film's work in its turn; its streams are read or let go when that ends. */
+  async #withFilm<T, Options extends PredictOptions>(
+    movie: Movie,
+    options: Options,
+    work: (film: ParsedMovie, options: Options) => Promise<T>,
+  ): Promise<T> {
+    const { film, release } = this.#rooms.takeFilm(movie);
+    const turn = this.#inTurn(options.signal, async (signal) => {
+      if (film instanceof CinefuseError) throw film;
+      return work(film, { ...options, signal });
+    });
+    return turn.catch((error: unknown) => Promise.reject(asCinefuseError(error))).finally(release);
   }
 
   async #inTurn<T>(
@@ -371,9 +422,9 @@ export class Predictor implements AsyncDisposable {
       if (this.#disposed) throw disposedError();
       throwIfCancelled(options.signal);
       if (film instanceof CinefuseError) throw film;
-      const feedback = await this.#inTurn(options.signal, (signal) =>
+      const { feedback } = await this.#inTurn(options.signal, (signal) =>
         traced(this.#trace, 'films', `film ${film.id ?? film.title ?? index}`, () =>
-          this.#feedback(film, intake.readMs, { ...options, signal }),
+          this.#forecaster.forecast(film, { ...options, signal }, intake.readMs),
         ),
       );
       return this.#rooms.resultOf(feedback, index, intake);
@@ -382,49 +433,6 @@ export class Predictor implements AsyncDisposable {
       return this.#rooms.resultOf(asCinefuseError(error), index, intake);
     } finally {
       intake.release();
-    }
-  }
-
-  /** All stages: encode, fuse, describe. */
-  async #feedback(film: ParsedMovie, readMs: number, options: PredictOptions): Promise<Feedback> {
-    const start = performance.now() - readMs;
-    const encode = encodeOptions(options);
-    const { manifest } = this.#bundle;
-    const [[encoded], sentiment] = await Promise.all([
-      this.#encoder.encode([film], this.#jobs, encode),
-      this.#sentiment(film, encode),
-    ]);
-    const { error, embeddings } = encoded!;
-    if (error) throw error;
-    if (sentiment instanceof CinefuseError) throw sentiment;
-    if (embeddings.size === 0) throw this.#rooms.nothingUsable(manifest, encoded!);
-    const fuseStart = performance.now();
-    const fused = await this.#fuse.fuse(encoded!);
-    throwIfCancelled(options.signal);
-    const end = performance.now();
-    const timings = {
-      readMs,
-      decodeMs: encode.decoding.milliseconds,
-      encodeMs: encode.encoding.milliseconds,
-      fuseMs: end - fuseStart,
-      totalMs: end - start,
-    };
-    return { ...this.#rooms.filmFeedback(manifest, film, encoded!, fused, sentiment), timings };
-  }
-
-  /** Polarity of a film's reviews; undefined where there are none or the bundle has no scorer. */
-  async #sentiment(
-    { given: { reviews } }: ParsedMovie,
-    options: ReturnType<typeof encodeOptions>,
-  ): Promise<SentimentFeedback | CinefuseError | undefined> {
-    const scorer = this.#encoder.reviews;
-    if (reviews === undefined || !scorer) return undefined;
-    try {
-      const texts = await this.#rooms.readReviews(reviews);
-      return sentimentFeedback(await options.encoding.during(scorer.score(texts, options)));
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      return options.onInputError === 'skip' ? undefined : error;
     }
   }
 }

@@ -213,13 +213,13 @@ export class QuestionAnswerer implements AsyncDisposable {
   /** The films a question is about: the one that is named, in the options or by its title in the text, else all. */
   #filmsMeant(text: string, wanted: number | string | undefined): { films: FilmRecord[]; without: string } {
     const named = this.#films
-      .filter(({ title }) => title && findWords(text, title))
+      .filter(({ title }) => title && findWords(text, title) && isTitle(text, title))
       .sort((a, b) => b.title!.length - a.title!.length);
     let without = text;
     const meant: FilmRecord[] = [];
     for (const film of named) {
       if (!findWords(without, film.title!) && !meant.some(({ title }) => title === film.title)) continue;
-      without = withoutWords(without, film.title!);
+      without = withoutWords(without, film.title!, 'it');
       meant.push(film);
     }
     if (wanted !== undefined) return { films: this.#wanted(wanted), without };
@@ -345,6 +345,11 @@ function answers({ coverage, similarity }: FoundSentence): boolean {
 const NUMBER_WORDS =
   /\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|twenty|thirty|forty|fifty|sixty|hundred|thousand|million|dozen|half|once|twice)\b|[一二三四五六七八九十百千万两]/iu;
 
+/** A title of one short word ("Her", "Up") is meant only where it is written as one. */
+function isTitle(text: string, title: string): boolean {
+  return title.length > 5 || text.includes(title);
+}
+
 /** Someone, by trade or kin: "the pilot", "a widow", "two rivals". */
 const SOMEONE =
   /^(?:\p{L}+(?:er|or|ist|man|men|woman|women|ian|ant|eer)s?|pilots?|captains?|girls?|boys?|child|children|couples?|widows?|kings?|queens?|mother|father|parents?|brothers?|sisters?|sons?|daughters?|wife|husband|friends?|rivals?|thie(?:f|ves)|crew|team|family|people|spy|spies|cops?|nurses?|chefs?|judges?|heroes|hero|heroine|agents?)$/iu;
@@ -379,9 +384,9 @@ function sentenceSource({ film, sentence, score }: FoundSentence): Source {
   };
 }
 
-function withoutWords(text: string, words: string): string {
+function withoutWords(text: string, words: string, instead = ' '): string {
   const at = findWords(text, words);
-  return at ? `${text.slice(0, at.start)} ${text.slice(at.end)}` : text;
+  return at ? `${text.slice(0, at.start)}${instead}${text.slice(at.end)}` : text;
 }
 
 function checkMovies(movies: unknown): void {

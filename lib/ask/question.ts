@@ -195,7 +195,11 @@ const YES_NO = /^\s*(?:is|are|was|were|does|do|did|has|have|will|can)\b/iu;
 const EMPTY =
   /\b(?:please|tell|me|us|do|does|did|is|are|was|were|be|been|being|will|would|has|have|had|can|could|should|there|the|a|an|of|in|on|at|to|for|by|with|from|about|and|or|that|this|these|those|it|its|it's|who|whom|whose|what|what's|which|when|where|why|how|many|much|long|old|all|any|some|you|know|i|we|he|she|they|his|her|their|film|films|film's|movie|movies|movie's|picture|pictures|one|ones|made|make|makes|say|says|said|happen|happens|happened|get|gets|got|star|stars|starring|starred|released|out|run|runs|last|expected|forecast|predicted|audience|released|cost|costs)\b|[?？。，！!.,;:"“”「」]|(?:这部|那部|电影|影片|片子|的|是|吗|呢|什么|谁|在|有|了|多少|哪|请问|部|年)/giu;
 
-/** @param text  without the titles, people and genres that were recognised in it */
+/** Words that say no more than that a list or a comparison of films is wanted. */
+const EMPTY_OF_LISTS =
+  /\b(?:direct(?:s|ed|or)?|act(?:s|ed|ors?)?|appears?|appeared|cast|com(?:e|es|ing)|came|opens?|premieres?|premiered|cinemas?|theat(?:er|re)s|languages?|genres?)\b|导演|主演|出演|演员|上映/giu;
+
+/** @param text  with "it" for titles, and without the people and genres that were recognised in it */
 export function parseQuestion(text: string): Question {
   const conditions: Condition[] = [];
   let rest = ` ${text.replace(/\s+/g, ' ')} `;
@@ -220,6 +224,7 @@ export function parseQuestion(text: string): Question {
   if (oneFilm && field && field.field !== 'title') field = undefined;
   if (field && !films) take(field.pattern);
   const asksFilm = films ?? (oneFilm && !comparison ? 'list' : undefined);
+  if (asksFilm || comparison) rest = rest.replace(EMPTY_OF_LISTS, ' ');
   return {
     text,
     ...(field && !films && { field: field.field }),

@@ -4,7 +4,7 @@ import { throwIfCancelled } from '../errors.js';
 import type { MetadataFields } from '../metadata/spec.js';
 import { type Movie, parseMovie, type TextInput } from '../movie.js';
 import { Pace } from '../pace.js';
-import { splitSentences, type TextSpan } from '../text/chunks.js';
+import { splitSentences, type TextSpan, unwrapLines } from '../text/chunks.js';
 import { readText } from '../text/read-text.js';
 import { readReviews } from '../text/reviews.js';
 import { parseSubtitles } from '../text/subtitles.js';
@@ -99,7 +99,11 @@ export async function readRecord(
   for (const field of ['synopsis', 'script'] as const) {
     const input: TextInput | undefined = given[field];
     if (input !== undefined) {
-      await read(field, async () => split(await readText(input, field), { field }));
+      await read(field, async () => {
+        const text = await readText(input, field);
+        // The lines of a script mean something: who speaks, and what is said.
+        await split(field === 'script' ? text : unwrapLines(text), { field });
+      });
     }
   }
   const { subtitles, reviews } = given;

@@ -24,6 +24,14 @@ export function splitSentences(text: string, locale?: string): TextSpan[] {
   return spans;
 }
 
+/**
+ * A text whose paragraphs were broken into lines, with blanks for these breaks: every offset stays. Breaks before a blank
+ * line, an indented line or the mark of a list stay.
+ */
+export function unwrapLines(text: string): string {
+  return text.replace(/(?<=\S)[ \t]*\r?\n(?=[^\s*•\-–—])/g, (lineBreak) => ' '.repeat(lineBreak.length));
+}
+
 function supportedLocale(locale: string | undefined): string | undefined {
   if (locale === undefined || locale === 'und') return undefined;
   return Intl.Segmenter.supportedLocalesOf([locale])[0];

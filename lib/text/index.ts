@@ -4,7 +4,6 @@ export { coversLanguage, detectLanguage, type LanguageGuess, scriptShares } from
 export { MAX_REVIEWS, readReviews } from './reviews.js';
 export { readText } from './read-text.js';
 export { dialogueOf, parseSubtitles, type SubtitleCue } from './subtitles.js';
-export { wordsOf } from './tfidf.js';
 export type {
   ClassifyOptions,
   Contribution,
@@ -28,3 +27,9 @@ export type {
   ScriptScene,
   ScriptSetting,
 } from './scripts/types.js';
+export { stemOf } from './words/stems.js';
+export { negations, stopWords } from './words/stop-words.js';
+export type { SparseRows } from './words/sparse.js';
+export type { TermOptions } from './words/terms.js';
+export { type Word, type WordOptions, words } from './words/tokens.js';
+export { type FoundTerm, Vectorizer, type VectorizerOptions } from './words/vectorizer.js';

@@ -29,7 +29,7 @@ export interface TfidfTensors {
 }
 
 /** Common words without weight of their own. No negation is among them, nor a word that turns the sense (but, only, too). */
-const STOP_WORDS = new Set(
+export const STOP_WORDS: ReadonlySet<string> = new Set(
   `a about after all also am an and are as at be because been before being by can could did do does doing down during
   each for from further had has have having he her here hers herself him himself his how i if in into is it its itself
   just me more most my myself of off on once or other our ours ourselves out over own s same she should so some such t

@@ -176,6 +176,20 @@ export interface NativeAddon {
     output: number,
     out: Float32Array | Uint16Array | Uint8Array | undefined,
   ): NativeResult<Float32Array | Uint16Array | Uint8Array>;
+  opticalFlow(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    n: number,
+    height: number,
+    width: number,
+    levels: number,
+    iterations: number,
+    window: number,
+    regularization: number,
+    bytes: Uint8Array | undefined,
+    floats: Float32Array | undefined,
+    out: Float32Array | undefined,
+  ): NativeResult<Float32Array>;
   framesSize(
     exec: NativeExec,
     cancel: NativeCancel,

@@ -43,6 +43,7 @@ export {
   type YuvInput,
   yuvToRgb,
 } from './frames.js';
+export { type OpticalFlowInput, type OpticalFlowOptions, opticalFlow } from './optical_flow.js';
 export {
   addGram,
   addProductTransposed,

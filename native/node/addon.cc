@@ -63,6 +63,7 @@ Napi::Value modality_attention_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value modality_attention_run_node(const Napi::CallbackInfo& info);
 Napi::Value open_device_library_node(const Napi::CallbackInfo& info);
 Napi::Value outer_product_backward_node(const Napi::CallbackInfo& info);
+Napi::Value optical_flow_node(const Napi::CallbackInfo& info);
 Napi::Value optimizer_step_node(const Napi::CallbackInfo& info);
 Napi::Value outer_product_node(const Napi::CallbackInfo& info);
 Napi::Value power_to_db_node(const Napi::CallbackInfo& info);
@@ -184,6 +185,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("modalityAttentionRun", guarded<modality_attention_run_node>(env, "modalityAttentionRun"));
   exports.Set("openDeviceLibrary", guarded<open_device_library_node>(env, "openDeviceLibrary"));
   exports.Set("outerProductBackward", guarded<outer_product_backward_node>(env, "outerProductBackward"));
+  exports.Set("opticalFlow", guarded<optical_flow_node>(env, "opticalFlow"));
   exports.Set("optimizerStep", guarded<optimizer_step_node>(env, "optimizerStep"));
   exports.Set("outerProduct", guarded<outer_product_node>(env, "outerProduct"));
   exports.Set("powerToDb", guarded<power_to_db_node>(env, "powerToDb"));

@@ -36,6 +36,11 @@ extern const Operator kAdditiveAttentionBackwardOperator;
 extern const Operator kSpatialAttentionBackwardOperator;
 extern const Operator kCrossAttentionBackwardOperator;
 extern const Operator kCrossModalBackwardOperator;
+extern const Operator kEmbeddingOperator;
+extern const Operator kEmbeddingBackwardOperator;
+extern const Operator kConvPoolOperator;
+extern const Operator kConvPoolForwardOperator;
+extern const Operator kConvPoolBackwardOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kActivationOperator,                 // CINEFUSE_ACTIVATION
@@ -70,6 +75,11 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kCrossModalBackwardOperator,         // CINEFUSE_CROSS_MODAL_BACKWARD
     &kTensorFusionTrainingOperator,       // CINEFUSE_TENSOR_FUSION_TRAINING
     &kLowRankFusionTrainingOperator,      // CINEFUSE_LOW_RANK_FUSION_TRAINING
+    &kEmbeddingOperator,                  // CINEFUSE_EMBEDDING
+    &kEmbeddingBackwardOperator,          // CINEFUSE_EMBEDDING_BACKWARD
+    &kConvPoolOperator,                   // CINEFUSE_CONV_POOL
+    &kConvPoolForwardOperator,            // CINEFUSE_CONV_POOL_FORWARD
+    &kConvPoolBackwardOperator,           // CINEFUSE_CONV_POOL_BACKWARD
 };
 
 }  // namespace cinefuse::gpu

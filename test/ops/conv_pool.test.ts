@@ -26,7 +26,7 @@ function goldenInput(c: GoldenCase, offset: number): ConvPoolForwardInput {
 const top = (values: ArrayLike<number>) =>
   Array.from(values).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden results and gradients of conv pool ${label}`, async (t) => {
     t.true(golden.length > 0, 'no golden case was found');
     for (const c of golden) {

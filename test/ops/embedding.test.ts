@@ -6,7 +6,7 @@ import { assertGolden, f32, loadGolden } from '../golden.js';
 
 const golden = loadGolden('conv_pool').filter((c) => c.config.kind === 'embedding');
 
-for (const { label, exec } of ways({ devices: false })) {
+for (const { label, exec } of ways()) {
   test(`golden rows and gradients of embedding ${label}`, async (t) => {
     t.true(golden.length > 0, 'no golden case was found');
     for (const c of golden) {

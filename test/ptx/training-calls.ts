@@ -4,7 +4,12 @@ import { FusionTrainer, initialWeights } from '../../lib/train/index.js';
 import { ACTIVATIONS } from '../../lib/ops/activation.js';
 import {
   activationBackward,
+  ConvPool,
+  convPoolBackward,
+  convPoolForward,
   dropout,
+  embedding,
+  embeddingBackward,
   layerNormBackward,
   linearBackward,
   loss,
@@ -12,6 +17,7 @@ import {
   squaredNorm,
 } from '../../lib/ops/index.js';
 import { randomF32 } from '../backends.js';
+import { randomConvPool } from '../ops/conv_pool-oracle.js';
 
 const exec = { backend: 'emulated' } as const;
 
@@ -49,6 +55,31 @@ export async function training() {
   for (const kind of ['sgd', 'adam', 'adamw'] as const)
     await optimizerStep(state, { ...exec, kind, learningRate: 0.1, weightDecay: 0.1, l1: 0.1, step: 1 });
   await squaredNorm(randomF32(9000, 1), exec);
+}
+
+/** A lookup and TextCNN's layer with their gradients, rows shorter than a window among them. */
+export async function words() {
+  const ids = Int32Array.of(3, 0, 3, -1, 8, 3);
+  const options = { ...exec, dim: 70, rows: 9, paddingId: -1 };
+  await embedding(ids, randomF32(9 * 70, 1), options);
+  await embeddingBackward({ ids, dy: randomF32(6 * 70, 2) }, options);
+  for (const activation of ['relu', 'tanh'] as const) {
+    const input = randomConvPool(
+      3,
+      9,
+      5,
+      [
+        [2, 35],
+        [4, 3],
+      ],
+      activation,
+    );
+    input.lengths.set([9, 3, 0]);
+    using layer = await ConvPool.create(input, exec);
+    await layer.run(input, exec);
+    const forward = await convPoolForward(input, exec);
+    await convPoolBackward({ ...input, ...forward, dy: randomF32(3 * 38, 3) }, exec);
+  }
 }
 
 /** Both sides of a hybrid network, films with holes, a spread, clipping. */

@@ -4,6 +4,7 @@ namespace cinefuse {
 
 void conv_pool_cpu(const ConvPool& layer, const ConvPoolRows& rows, float* y, int32_t* argmax,
                    const Exec& exec);
+void conv_pool_device(const ConvPool& layer, const ConvPoolRows& rows, float* y, const Exec& exec);
 
 namespace {
 
@@ -89,9 +90,9 @@ ConvPool conv_pool_prepare(const ConvPoolParams& p, const Exec& exec) {
   return layer;
 }
 
-void conv_pool(const ConvPool& layer, const ConvPoolRows& rows, float* y, int32_t* argmax, const Exec& exec) {
-  require_cpu(exec, "conv pool");
-  conv_pool_cpu(layer, rows, y, argmax, exec);
+void conv_pool(const ConvPool& layer, const ConvPoolRows& rows, float* y, const Exec& exec) {
+  exec.backend == Backend::kCpu ? conv_pool_cpu(layer, rows, y, nullptr, exec)
+                                : conv_pool_device(layer, rows, y, exec);
 }
 
 }  // namespace cinefuse

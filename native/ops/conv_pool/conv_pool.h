@@ -66,8 +66,7 @@ void conv_pool_check(ConvPoolParams& params, const std::vector<size_t>& weights,
                      const std::vector<size_t>& biases);
 void conv_pool_check_rows(int64_t dim, const ConvPoolRows& rows, size_t x, size_t lengths);
 ConvPool conv_pool_prepare(const ConvPoolParams& params, const Exec& exec);
-// argmax: (batch, filters), or null.
-void conv_pool(const ConvPool& layer, const ConvPoolRows& rows, float* y, int32_t* argmax, const Exec& exec);
+void conv_pool(const ConvPool& layer, const ConvPoolRows& rows, float* y, const Exec& exec);
 
 // How many places window `size` has in a row of `length` steps.
 constexpr int64_t conv_places(int64_t length, int64_t size) { return length > size ? length - size + 1 : 1; }

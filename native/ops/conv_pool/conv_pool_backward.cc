@@ -4,6 +4,18 @@ namespace cinefuse {
 
 void conv_pool_backward_cpu(const ConvPoolParams& params, const ConvPoolRows& rows,
                             const ConvPoolBackward& backward, const Exec& exec);
+void conv_pool_cpu(const ConvPool& layer, const ConvPoolRows& rows, float* y, int32_t* argmax,
+                   const Exec& exec);
+void conv_pool_forward_device(const ConvPoolParams& params, const ConvPoolRows& rows, float* y,
+                              int32_t* argmax, const Exec& exec);
+void conv_pool_backward_device(const ConvPoolParams& params, const ConvPoolRows& rows,
+                               const ConvPoolBackward& backward, const Exec& exec);
+
+void conv_pool_forward(const ConvPoolParams& params, const ConvPoolRows& rows, float* y, int32_t* argmax,
+                       const Exec& exec) {
+  if (exec.backend != Backend::kCpu) return conv_pool_forward_device(params, rows, y, argmax, exec);
+  conv_pool_cpu(conv_pool_prepare(params, exec), rows, y, argmax, exec);
+}
 
 void conv_pool_check_backward(const ConvPoolParams& p, const ConvPoolRows& rows,
                               const ConvPoolBackward& backward, size_t y, size_t argmax, size_t dy) {
@@ -30,8 +42,8 @@ void conv_pool_check_backward(const ConvPoolParams& p, const ConvPoolRows& rows,
 
 void conv_pool_backward(const ConvPoolParams& params, const ConvPoolRows& rows,
                         const ConvPoolBackward& backward, const Exec& exec) {
-  require_cpu(exec, "conv pool's gradients");
-  conv_pool_backward_cpu(params, rows, backward, exec);
+  exec.backend == Backend::kCpu ? conv_pool_backward_cpu(params, rows, backward, exec)
+                                : conv_pool_backward_device(params, rows, backward, exec);
 }
 
 }  // namespace cinefuse

@@ -18,6 +18,9 @@ struct ConvPoolBackward {
   std::vector<float*> dweight, dbias;
 };
 
+// conv_pool with weights of this call; argmax: (batch, filters).
+void conv_pool_forward(const ConvPoolParams& params, const ConvPoolRows& rows, float* y, int32_t* argmax,
+                       const Exec& exec);
 // Throws ERR_SHAPE, ERR_INPUT_VALUE where a place is none of its row.
 void conv_pool_check_backward(const ConvPoolParams& params, const ConvPoolRows& rows,
                               const ConvPoolBackward& backward, size_t y, size_t argmax, size_t dy);

@@ -63,7 +63,7 @@ Napi::Value conv_pool_run_node(const Napi::CallbackInfo& info) {
   const ConvPoolRows rows = read_rows(call, 3, layer->dim);
   const Span<float> y = call.out_f32(7, "out", elements(rows.batch, layer->filters));
   require_apart(rows.x, elements(rows.batch * rows.steps, layer->dim), y.data, y.size);
-  return call.run([=](const Exec& exec) { conv_pool(*layer, rows, y.data, nullptr, exec); });
+  return call.run([=](const Exec& exec) { conv_pool(*layer, rows, y.data, exec); });
 }
 
 // convPoolForward(exec, cancel, dim, sizes, weights, biases, activation, batch, steps, x, lengths?)
@@ -75,10 +75,7 @@ Napi::Value conv_pool_forward_node(const Napi::CallbackInfo& info) {
   const size_t size = elements(rows.batch, params.filters());
   float* const y = call.out_f32(SIZE_MAX, "y", size).data;
   int32_t* const argmax = call.out_i32(SIZE_MAX, "argmax", size).data;
-  return call.run([=](const Exec& exec) {
-    const ConvPool layer = conv_pool_prepare(params, exec);
-    conv_pool(layer, rows, y, argmax, exec);
-  });
+  return call.run([=](const Exec& exec) { conv_pool_forward(params, rows, y, argmax, exec); });
 }
 
 // convPoolBackward(exec, cancel, dim, sizes, weights, biases, activation, batch, steps, x, lengths?, y,

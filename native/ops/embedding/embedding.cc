@@ -4,6 +4,8 @@ namespace cinefuse {
 
 void embedding_cpu(const EmbeddingIds& ids, const float* table, float* y, const Exec& exec);
 void embedding_backward_cpu(const EmbeddingIds& ids, const float* dy, float* dtable, const Exec& exec);
+void embedding_device(const EmbeddingIds& ids, const float* table, float* y, const Exec& exec);
+void embedding_backward_device(const EmbeddingIds& ids, const float* dy, float* dtable, const Exec& exec);
 
 void embedding_check(const EmbeddingIds& p) {
   constexpr int64_t kMost = int64_t{1} << 30;
@@ -37,13 +39,12 @@ EmbeddingPlaces embedding_places(const EmbeddingIds& p) {
 }
 
 void embedding(const EmbeddingIds& ids, const float* table, float* y, const Exec& exec) {
-  require_cpu(exec, "embedding");
-  embedding_cpu(ids, table, y, exec);
+  exec.backend == Backend::kCpu ? embedding_cpu(ids, table, y, exec) : embedding_device(ids, table, y, exec);
 }
 
 void embedding_backward(const EmbeddingIds& ids, const float* dy, float* dtable, const Exec& exec) {
-  require_cpu(exec, "embeddingBackward");
-  embedding_backward_cpu(ids, dy, dtable, exec);
+  exec.backend == Backend::kCpu ? embedding_backward_cpu(ids, dy, dtable, exec)
+                                : embedding_backward_device(ids, dy, dtable, exec);
 }
 
 }  // namespace cinefuse

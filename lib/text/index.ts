@@ -33,3 +33,11 @@ export type { SparseRows } from './words/sparse.js';
 export type { TermOptions } from './words/terms.js';
 export { type Word, type WordOptions, words } from './words/tokens.js';
 export { type FoundTerm, Vectorizer, type VectorizerOptions } from './words/vectorizer.js';
+export {
+  type EmbedTerms,
+  extractKeywords,
+  type Keyword,
+  type KeywordOptions,
+  type KeywordSpan,
+} from './keywords/extract.js';
+export { TermReference } from './keywords/reference.js';

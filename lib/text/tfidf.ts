@@ -135,6 +135,11 @@ export class TfidfEncoder {
     this.#tensors = tensors;
   }
 
+  /** Every term with its idf. */
+  *terms(): Generator<[term: string, idf: number]> {
+    for (const [term, index] of this.#index) yield [term, this.#tensors.idf[index]!];
+  }
+
   /** The L2-normalised sparse vector: [index of term, value], by rising index. */
   sparse(text: string): [index: number, value: number][] {
     return this.#sparse(termCounts(text));

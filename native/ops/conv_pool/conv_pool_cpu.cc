@@ -51,13 +51,18 @@ void conv_pool_cpu(const ConvPool& layer, const ConvPoolRows& rows, float* y, in
     int64_t first, end;
   };
   std::vector<Part> parts;
+  const auto work = [&](const ConvPool::Window& window) {
+    return conv_places(rows.steps, window.size) * window.size * layer.dim * window.filters;
+  };
   for (const ConvPool::Window& window : layer.windows) {
-    const int64_t work = conv_places(rows.steps, window.size) * window.size * layer.dim * window.filters;
-    const int64_t share = std::max<int64_t>(1, kProductsATask / work);
+    const int64_t share = std::max<int64_t>(1, kProductsATask / work(window));
     for (int64_t b = 0; b < rows.batch; b += share) {
       parts.push_back({&window, b, std::min(rows.batch, b + share)});
     }
   }
+  // The longest first: the others even out where there are few.
+  std::stable_sort(parts.begin(), parts.end(),
+                   [&](const Part& a, const Part& b) { return work(*a.window) > work(*b.window); });
   Exec alone = exec;
   // One row and one window: the product itself uses the threads.
   if (parts.size() > 1) alone.threads = 1;

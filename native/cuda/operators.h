@@ -41,6 +41,9 @@ extern const Operator kEmbeddingBackwardOperator;
 extern const Operator kConvPoolOperator;
 extern const Operator kConvPoolForwardOperator;
 extern const Operator kConvPoolBackwardOperator;
+extern const Operator kLstmOperator;
+extern const Operator kLstmForwardOperator;
+extern const Operator kLstmBackwardOperator;
 
 constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kActivationOperator,                 // CINEFUSE_ACTIVATION
@@ -80,6 +83,9 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kConvPoolOperator,                   // CINEFUSE_CONV_POOL
     &kConvPoolForwardOperator,            // CINEFUSE_CONV_POOL_FORWARD
     &kConvPoolBackwardOperator,           // CINEFUSE_CONV_POOL_BACKWARD
+    &kLstmOperator,                       // CINEFUSE_LSTM
+    &kLstmForwardOperator,                // CINEFUSE_LSTM_FORWARD
+    &kLstmBackwardOperator,               // CINEFUSE_LSTM_BACKWARD
 };
 
 }  // namespace cinefuse::gpu

@@ -37,7 +37,7 @@ import {
 } from '../../lib/ops/index.js';
 import { random, randomF32 } from '../backends.js';
 import { gradientCases } from '../ops/attention-cases.js';
-import { trainedNetwork, training, words } from './training-calls.js';
+import { recurrent, trainedNetwork, training, words } from './training-calls.js';
 
 const exec = { backend: 'emulated' } as const;
 const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
@@ -451,6 +451,7 @@ for (const calls of [
   kernels,
   training,
   trainedNetwork,
+  recurrent,
   words,
 ]) {
   const started = performance.now();

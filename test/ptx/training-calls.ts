@@ -13,6 +13,9 @@ import {
   layerNormBackward,
   linearBackward,
   loss,
+  Lstm,
+  lstmBackward,
+  lstmForward,
   optimizerStep,
   squaredNorm,
 } from '../../lib/ops/index.js';
@@ -121,4 +124,28 @@ export async function trainedNetwork() {
   };
   await trainer.run(data, steps, exec);
   trainer.weights();
+}
+
+/** An LSTM whose units one block has, and one whose units several share; rows of unequal lengths, one of none. */
+export async function recurrent() {
+  for (const [batch, time, inputSize, hiddenSize, directions] of [
+    [5, 4, 3, 40, 2],
+    [2, 2, 3, 261, 1],
+  ] as const) {
+    const gates = directions * 4 * hiddenSize;
+    const input = {
+      ...{ inputSize, hiddenSize, directions, time },
+      weightInput: randomF32(gates * inputSize, 1),
+      weightHidden: randomF32(gates * hiddenSize, 2).map((v) => v * hiddenSize ** -0.5),
+      bias: randomF32(gates, 3),
+      x: randomF32(batch * time * inputSize, 4),
+      lengths: Int32Array.from({ length: batch }, (_, b) => (b * 3) % (time + 1)),
+      h0: randomF32(directions * batch * hiddenSize, 5),
+      c0: randomF32(directions * batch * hiddenSize, 6),
+    };
+    using layer = await Lstm.create(input, exec);
+    await layer.run(input.x, { ...input, ...exec });
+    const forward = await lstmForward(input, exec);
+    await lstmBackward({ ...input, ...forward, dy: forward.y, dh: forward.h, dc: forward.c }, exec);
+  }
 }

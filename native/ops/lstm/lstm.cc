@@ -1,10 +1,22 @@
 #include "lstm.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace cinefuse {
 
 void lstm_cpu(const Lstm& layer, const LstmSequence& sequence, const LstmResult& result, const Exec& exec);
+void lstm_device(const Lstm& layer, const LstmSequence& sequence, const LstmResult& result, const Exec& exec);
+
+std::vector<int64_t> lstm_longest_first(const LstmSequence& q) {
+  std::vector<int64_t> order(static_cast<size_t>(q.batch));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  if (q.lengths) {
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return q.length(a) > q.length(b); });
+  }
+  return order;
+}
 
 size_t Lstm::bytes() const {
   size_t bytes = bias.size() * sizeof(float);
@@ -80,7 +92,7 @@ Lstm lstm_prepare(const LstmShape& s, const LstmWeights& weights, const Exec& ex
 }
 
 void lstm(const Lstm& layer, const LstmSequence& sequence, const LstmResult& result, const Exec& exec) {
-  require_cpu(exec, "lstm");
+  if (exec.backend != Backend::kCpu) return lstm_device(layer, sequence, result, exec);
   lstm_cpu(layer, sequence, result, exec);
 }
 

@@ -44,6 +44,9 @@ struct LstmResult {
   float *y, *h, *c, *saved;
 };
 
+// The rows of a batch, longest first: those that have a step are then always the first ones.
+std::vector<int64_t> lstm_longest_first(const LstmSequence& sequence);
+
 // Weights made ready once. Immutable: any number of calls may run on it at a time.
 struct Lstm {
   LstmShape shape{};

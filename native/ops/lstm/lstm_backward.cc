@@ -4,6 +4,10 @@ namespace cinefuse {
 
 void lstm_backward_cpu(const LstmShape& shape, const LstmWeights& weights, const LstmSequence& sequence,
                        const LstmGradients& gradients, const Exec& exec);
+void lstm_forward_device(const LstmShape& shape, const LstmWeights& weights, const LstmSequence& sequence,
+                         const LstmResult& result, const Exec& exec);
+void lstm_backward_device(const LstmShape& shape, const LstmWeights& weights, const LstmSequence& sequence,
+                          const LstmGradients& gradients, const Exec& exec);
 
 void lstm_backward_check(const LstmShape& s, const LstmSequence& q, const LstmGradientSizes& sizes) {
   const int64_t steps = q.batch * q.time * s.width(), ends = q.batch * s.width();
@@ -21,13 +25,16 @@ void lstm_backward_check(const LstmShape& s, const LstmSequence& q, const LstmGr
 
 void lstm_forward(const LstmShape& shape, const LstmWeights& weights, const LstmSequence& sequence,
                   const LstmResult& result, const Exec& exec) {
+  if (exec.backend != Backend::kCpu) return lstm_forward_device(shape, weights, sequence, result, exec);
   // Packing the weights costs about as much as one more row of one step.
   lstm(lstm_prepare(shape, weights, exec), sequence, result, exec);
 }
 
 void lstm_backward(const LstmShape& shape, const LstmWeights& weights, const LstmSequence& sequence,
                    const LstmGradients& gradients, const Exec& exec) {
-  require_cpu(exec, "lstm_backward");
+  if (exec.backend != Backend::kCpu) {
+    return lstm_backward_device(shape, weights, sequence, gradients, exec);
+  }
   lstm_backward_cpu(shape, weights, sequence, gradients, exec);
 }
 

@@ -1,20 +1,14 @@
 #include "lstm_rows.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "../../core/gemm/lines_simd.h"
 
 namespace cinefuse {
 
 LstmTasks::LstmTasks(const LstmShape& shape, const LstmSequence& q, int threads)
-    : order_(static_cast<size_t>(q.batch)) {
+    : order_(lstm_longest_first(q)) {
   constexpr int64_t kFew = 12, kMost = 96;  // a register tile's rows; what still shares weights in L2 well
-  std::iota(order_.begin(), order_.end(), int64_t{0});
-  if (q.lengths) {
-    std::stable_sort(order_.begin(), order_.end(),
-                     [&](int64_t a, int64_t b) { return q.length(a) > q.length(b); });
-  }
   // As many equal blocks of rows as give every thread one, unless those would be too few or too many rows.
   const int64_t wanted = (int64_t{threads} + shape.directions - 1) / shape.directions;
   const int64_t blocks =

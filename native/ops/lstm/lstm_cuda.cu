@@ -17,13 +17,14 @@ struct LstmSteps {
   float* saved;  // or null
 };
 
-// to[d][k][u][gate] = from[d][gate][u][k]
+// to[d][k][u][gate] = from[d][gate][u][k]; n: the four gates' together
 __global__ void __launch_bounds__(kEasyThreads)
     lstm_turn_kernel(int64_t n, int64_t hidden, const float* from, float* to) {
   for (int64_t i = int64_t{blockIdx.x} * kEasyThreads + threadIdx.x; i < n;
        i += int64_t{gridDim.x} * kEasyThreads) {
-    const int64_t gate = i % 4, u = i / 4 % hidden, k = i / 4 / hidden % hidden, d = i / 4 / hidden / hidden;
-    to[i] = from[((d * 4 + gate) * hidden + u) * hidden + k];
+    const int64_t u = i % hidden, k = i / hidden % hidden, d = i / hidden / hidden, gate = hidden * hidden;
+    const float* const w = from + 4 * d * gate + u * hidden + k;
+    store4(to + 4 * i, make_float4(w[0], w[gate], w[2 * gate], w[3 * gate]));
   }
 }
 
@@ -132,7 +133,7 @@ __global__ void __launch_bounds__(kLstmThreads) lstm_steps_kernel(LstmSteps p, i
 }
 
 static void lstm_turn(Call& call, int64_t directions, int64_t hidden, const float* from, float* to) {
-  const int64_t n = directions * hidden * hidden * 4;
+  const int64_t n = directions * hidden * hidden;
   CINEFUSE_LAUNCH(call.stream(), lstm_turn_kernel,
                   static_cast<unsigned>(std::min<int64_t>(blocks_of(n, kEasyThreads), 4096)), kEasyThreads, 0,
                   n, hidden, from, to);

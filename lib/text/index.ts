@@ -18,6 +18,21 @@ export type {
   ReviewKindName,
   ReviewKindOptions,
 } from './sentiment/kinds.js';
+export {
+  type AnalyzeScriptOptions,
+  analyzeScript,
+  type CharacterAnalysis,
+  type SceneAnalysis,
+  type ScriptAnalysis,
+} from './scripts/analyze.js';
+export {
+  type AnalyzeSubtitlesOptions,
+  analyzeSubtitles,
+  type SubtitleAnalysis,
+  type SubtitleStretch,
+} from './scripts/subtitles.js';
+export type { ScriptSequence } from './scripts/sequence.js';
+export { TENSION_WEIGHTS, type Tension } from './scripts/tension.js';
 export { parseScreenplay, type ParseScreenplayOptions } from './scripts/screenplay.js';
 export type {
   Screenplay,

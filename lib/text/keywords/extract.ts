@@ -214,7 +214,7 @@ async function ownIdf(
 }
 
 /** A second look at the texts, for the places of what was chosen and how it is written. */
-async function locate(
+export async function locate(
   texts: readonly string[],
   picked: readonly { candidate: Candidate; score: number }[],
   rules: CandidateRules,

@@ -11,7 +11,7 @@ import type { EmbedTerms, KeywordOptions } from './extract.js';
 import { TermReference } from './reference.js';
 
 /** Languages with stop words of ours. */
-const COVERED = ['en', 'zh'];
+export const COVERED = ['en', 'zh'];
 
 export interface OpenLanguage extends AsyncDisposable {
   language: string;
@@ -96,7 +96,7 @@ const references = new Map<string, TermReference>();
 let defaultTfidf: Promise<ReadonlyMap<string, TfidfEncoder>> | undefined;
 
 /** How common terms are in the texts that the bundle's TF-IDF members of this language were fitted on. */
-async function bundleReference(
+export async function bundleReference(
   language: string,
   members: ReadonlyMap<string, TfidfEncoder> | undefined,
 ): Promise<TermReference | undefined> {

@@ -1,6 +1,7 @@
 /** A language model of a GGUF file, in this process, through the optional package node-llama-cpp. */
 import { stat } from 'node:fs/promises';
 import { ModelError, throwIfCancelled } from '../errors.js';
+import { checkGguf } from './gguf-file.js';
 import type { LanguageModel } from './language-model.js';
 
 export interface GgufOptions {
@@ -72,6 +73,7 @@ export async function ggufModel(file: string, options: GgufOptions = {}): Promis
   if (!info.isFile()) {
     throw new ModelError('ERR_MODEL_NOT_FOUND', { file, expected: 'a GGUF file', got: 'no regular file' });
   }
+  await checkGguf(file);
   const module = await loadModule();
   const owned: { dispose(): Promise<void> }[] = [];
   const release = async () => {

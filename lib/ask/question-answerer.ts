@@ -3,6 +3,7 @@ import { DisposedError, describeValue, InputError, throwIfCancelled } from '../e
 import type { Feedback } from '../feedback.js';
 import type { Movie } from '../movie.js';
 import { TextModels } from '../text-models.js';
+import { checkMovies, checkQuestion } from './checks.js';
 import {
   comparisonAnswer,
   factAnswer,
@@ -16,11 +17,12 @@ import {
   yesNoAnswer,
 } from './facts.js';
 import type { LanguageModel } from './language-model.js';
+import { holds } from './answer-type.js';
 import { type Phrasing, phrase } from './phrasing.js';
-import { type AnswerType, parseQuestion, type Question } from './question.js';
+import { parseQuestion, type Question } from './question.js';
 import { type FactField, type FilmRecord, readRecord } from './records.js';
 import { type FoundSentence, SentenceSearch } from './sentence-search.js';
-import { termsOf } from './terms.js';
+import { termsOf, wordBehind } from './terms.js';
 
 export interface QuestionAnswererOptions {
   /** Puts answers into words. Default: none; an answer is then a fact or a sentence of the record itself. */
@@ -59,9 +61,6 @@ export interface Answer {
   /** Where a language model was asked: whether its words are `text`, and if not, why not. */
   languageModel?: { name: string; used: boolean; reason?: string };
 }
-
-const MOST_CHARACTERS = 1000;
-const MOST_FILMS = 20_000;
 
 /** Sentences that are looked at for the kind of words asked for. */
 const CANDIDATES = 80;
@@ -162,9 +161,7 @@ export class QuestionAnswerer implements AsyncDisposable {
   async #answer(text: string, options: AskOptions): Promise<Answer> {
     const { films, without } = this.#filmsMeant(text, options.film);
     const mentions = mentionsOf(without, films);
-    const parsed = parseQuestion(
-      mentions.reduce((left, mention) => withoutWords(left, mention.text), without),
-    );
+    const parsed = parseQuestion(mentions.reduce(withoutMention, without));
     const rest = termsOf(parsed.rest);
     const answer = (
       by: Answer['by'],
@@ -287,7 +284,10 @@ export class QuestionAnswerer implements AsyncDisposable {
       const missing = about.find((term) => !this.#search.has(term));
       const why = yesNo && best ? 'a text may say it, see the sources' : 'the record does not say';
       const nearest = (best ? fitting : found).slice(0, maxSources).map(sentenceSource);
-      const reason = missing === undefined || best ? why : `${why} ("${missing}" is in none of its texts)`;
+      const reason =
+        missing === undefined || best
+          ? why
+          : `${why} ("${wordBehind(missing, text)}" is in none of its texts)`;
       return { question: text, known: false, text: `not known: ${reason}`, sources: nearest, by: 'none' };
     }
     const sources = fitting
@@ -342,28 +342,9 @@ function answers({ coverage, similarity }: FoundSentence): boolean {
   );
 }
 
-const NUMBER_WORDS =
-  /\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|twenty|thirty|forty|fifty|sixty|hundred|thousand|million|dozen|half|once|twice)\b|[一二三四五六七八九十百千万两]/iu;
-
 /** A title of one short word ("Her", "Up") is meant only where it is written as one. */
 function isTitle(text: string, title: string): boolean {
   return title.length > 5 || text.includes(title);
-}
-
-/** Someone, by trade or kin: "the pilot", "a widow", "two rivals". */
-const SOMEONE =
-  /^(?:\p{L}+(?:er|or|ist|man|men|woman|women|ian|ant|eer)s?|pilots?|captains?|girls?|boys?|child|children|couples?|widows?|kings?|queens?|mother|father|parents?|brothers?|sisters?|sons?|daughters?|wife|husband|friends?|rivals?|thie(?:f|ves)|crew|team|family|people|spy|spies|cops?|nurses?|chefs?|judges?|heroes|hero|heroine|agents?)$/iu;
-const AGE = /\b\d{1,3}[- ]years?[- ]old\b|\(\d{1,3}\)|\baged? \d|\b\p{L}+[- ]years?[- ]old\b|岁/iu;
-
-/** Whether the kind of words that the question asks for stands in a sentence, beside those of the question itself. */
-function holds(sentence: string, type: AnswerType, question: string): boolean {
-  const own = new Set(question.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
-  const words = sentence.match(/[\p{L}\p{N}]+/gu) ?? [];
-  const others = words.filter((word) => !own.has(word.toLowerCase()));
-  if (type === 'age') return AGE.test(sentence);
-  if (type === 'number') return others.some((word) => NUMBER_WORDS.test(word));
-  if (type === 'any' || /\p{Script=Han}/u.test(sentence)) return true;
-  return others.some((word) => SOMEONE.test(word) || (word !== words[0] && /^\p{Lu}\p{Ll}/u.test(word)));
 }
 
 function sentenceSource({ film, sentence, score }: FoundSentence): Source {
@@ -384,51 +365,15 @@ function sentenceSource({ film, sentence, score }: FoundSentence): Source {
   };
 }
 
+/** A genre's name stands for films: "how many dramas" are "how many films". */
+function withoutMention(text: string, mention: Mention): string {
+  if (!mention.fields.includes('genres')) return withoutWords(text, mention.text);
+  const at = findWords(text, mention.text);
+  const named = at && /^\s*(?:films?|movies?|pictures?|片|电影)/iu.test(text.slice(at.end));
+  return withoutWords(text, mention.text, named ? ' ' : /s$/i.test(mention.text) ? 'films' : 'film');
+}
+
 function withoutWords(text: string, words: string, instead = ' '): string {
   const at = findWords(text, words);
   return at ? `${text.slice(0, at.start)}${instead}${text.slice(at.end)}` : text;
-}
-
-function checkMovies(movies: unknown): void {
-  if (!Array.isArray(movies)) {
-    throw new InputError('ERR_INPUT_TYPE', {
-      field: 'movies',
-      expected: 'an array of films',
-      got: describeValue(movies),
-    });
-  }
-  if (movies.length === 0) {
-    throw new InputError('ERR_INPUT_EMPTY', { field: 'movies', expected: 'at least one film', got: 'none' });
-  }
-  if (movies.length > MOST_FILMS) {
-    throw new InputError('ERR_INPUT_VALUE', {
-      field: 'movies',
-      expected: `at most ${MOST_FILMS} films`,
-      got: `${movies.length}`,
-    });
-  }
-}
-
-function checkQuestion(question: unknown): asserts question is string {
-  if (typeof question !== 'string') {
-    throw new InputError('ERR_INPUT_TYPE', {
-      field: 'question',
-      expected: 'a text',
-      got: describeValue(question),
-    });
-  }
-  if (question.trim() === '') {
-    throw new InputError('ERR_INPUT_EMPTY', {
-      field: 'question',
-      expected: 'a question',
-      got: 'blanks only',
-    });
-  }
-  if (question.length > MOST_CHARACTERS) {
-    throw new InputError('ERR_INPUT_VALUE', {
-      field: 'question',
-      expected: `at most ${MOST_CHARACTERS} characters`,
-      got: `${question.length}`,
-    });
-  }
 }

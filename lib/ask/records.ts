@@ -181,25 +181,25 @@ function factsOf(
     );
   }
   if (boxOffice) {
-    const [low, high] = boxOffice.interval.map(dollars);
+    const [low, high] = boxOffice.interval.map((value) => dollars(value, true));
     const level = `${Math.round(100 * boxOffice.level)} %`;
     put(
       'boxOffice',
-      [`${dollars(boxOffice.value)} (${level}: ${low} to ${high}), a forecast`],
+      [`${dollars(boxOffice.value, true)} (${level}: ${low} to ${high}), a forecast`],
       boxOffice.value,
     );
   }
   return { facts, numbers };
 }
 
-/** "$12,000,000"; of what is known to six digits only, no more than three. */
-export function dollars(value: number): string {
-  const rounded = Number.isInteger(value) ? value : Number(value.toPrecision(3));
+/** "$12,000,000"; a forecast's to three digits: it knows no more. */
+function dollars(value: number, forecast = false): string {
+  const rounded = forecast ? Number(value.toPrecision(3)) : value;
   return `$${rounded.toLocaleString('en-US', { maximumFractionDigits: 0 })}`;
 }
 
 /** "English" for "en". */
-export function languageName(code: string): string {
+function languageName(code: string): string {
   try {
     return new Intl.DisplayNames(['en'], { type: 'language' }).of(code) ?? code;
   } catch {

@@ -11,6 +11,18 @@ export type {
   ReviewExplanation,
 } from './sentiment/classifier.js';
 export { fitReviewClassifier, loadReviewClassifier } from './sentiment/classifier.js';
+export {
+  type CrossValidateReviewsOptions,
+  crossValidateReviews,
+  type ReviewFold,
+  type ReviewValidation,
+} from './sentiment/cross-validate.js';
+export type {
+  LinearOptions,
+  NaiveBayesOptions,
+  NbSvmOptions,
+  SvmOptions,
+} from './sentiment/linear-kinds.js';
 export type {
   FitCommonOptions,
   FitReviewOptions,

@@ -4,7 +4,7 @@ import { MAX_TEXT_CHARACTERS } from '../read-text.js';
 
 /** Most texts of one call. */
 export const MAX_TEXTS = 1_000_000;
-const MAX_CLASSES = 1000;
+export const MAX_CLASSES = 100;
 
 /** @throws InputError ERR_INPUT_TYPE, ERR_INPUT_VALUE */
 export function checkTexts(texts: readonly string[], field = 'texts'): void {

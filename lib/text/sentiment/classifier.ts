@@ -61,7 +61,7 @@ export interface ReviewClassifier {
  * Fits a classifier to texts with known classes.
  *
  * @param texts   of any length; a blank one is allowed
- * @param labels  the class of each text by name; two classes or more, at most 1,000
+ * @param labels  the class of each text by name; two classes or more, at most 100
  * @throws InputError ERR_INPUT_TYPE, ERR_INPUT_VALUE  not texts, not labels
  * @throws ShapeError ERR_SHAPE       not one label a text
  * @throws DataError  ERR_DATA_EMPTY  a class with fewer texts than calibration needs

@@ -1,11 +1,14 @@
 /** The table of kinds of classifiers: a line here, a type there, and fit, load and cross-validation know it. */
 import { describeValue, InputError } from '../../errors.js';
 import type { ReviewClassifier } from './classifier.js';
+import type { NaiveBayesOptions, NbSvmOptions, SvmOptions } from './linear-kinds.js';
 import type { StoredClassifier } from './stored.js';
 
 /** The options of each kind beyond those that all have. */
 export interface ReviewKindOptions {
-  'naive-bayes': object;
+  'naive-bayes': NaiveBayesOptions;
+  svm: SvmOptions;
+  'nb-svm': NbSvmOptions;
 }
 
 export type ReviewKindName = keyof ReviewKindOptions;
@@ -55,7 +58,11 @@ type Kinds = {
   [Kind in ReviewKindName]: () => Promise<ReviewKind<FitCommonOptions & ReviewKindOptions[Kind]>>;
 };
 
-const KINDS: Partial<Kinds> = {};
+const KINDS: Kinds = {
+  'naive-bayes': async () => (await import('./linear-kinds.js')).naiveBayesKind,
+  svm: async () => (await import('./linear-kinds.js')).svmKind,
+  'nb-svm': async () => (await import('./linear-kinds.js')).nbSvmKind,
+};
 
 /** @throws InputError ERR_INPUT_VALUE  no such kind */
 export async function reviewKind(name: string): Promise<ReviewKind> {

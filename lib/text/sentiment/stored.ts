@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { MAX_CLASSES } from './checks.js';
 import { isPathInside, readVerified, resolveInside } from '../../encoders/files.js';
 import { describeValue, InputError, ModelError } from '../../errors.js';
 import { parseSafetensors, type StoredTensor, serializeSafetensors } from '../../formats/safetensors.js';
@@ -19,7 +20,7 @@ const headerSchema = z.strictObject({
   version: z.literal(1),
   kind: z.string().min(1),
   languages: z.array(z.string().min(1)).min(1).max(1000),
-  classes: z.array(z.string().min(1)).min(2).max(1000),
+  classes: z.array(z.string().min(1)).min(2).max(MAX_CLASSES),
   /** What the kind needs beside its files; checked by the kind. */
   settings: z.record(z.string(), z.unknown()),
   files: z.record(
@@ -115,7 +116,8 @@ export async function writeStored(directory: string, contents: ClassifierContent
       cause,
     });
   } finally {
-    await rm(draft, { recursive: true, force: true });
+    // A path that cannot be has left nothing either.
+    await rm(draft, { recursive: true, force: true }).catch(() => {});
   }
 }
 

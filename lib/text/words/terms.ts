@@ -1,7 +1,7 @@
 /** Terms of a text: words, runs of neighbouring words, and what else stands for a word. */
 import { stemOf } from './stems.js';
 import { isNegation } from './stop-words.js';
-import { type WordOptions, WordReader } from './tokens.js';
+import { isUnspaced, type WordOptions, WordReader } from './tokens.js';
 
 export interface TermOptions extends Omit<WordOptions, 'stems'> {
   /** Shortest and longest run of words that is a term. Default [1, 1]; at most 5 words. */
@@ -13,6 +13,11 @@ export interface TermOptions extends Omit<WordOptions, 'stems'> {
    * Default false.
    */
   negated?: boolean | undefined;
+  /**
+   * Of scripts without blanks between words: shortest and longest run of characters that is a term ("#好看"), whatever the
+   * words. Default none; at most 5 characters.
+   */
+  characters?: readonly [shortest: number, longest: number] | undefined;
 }
 
 /** A mark that ends what a negation reaches over. */
@@ -27,8 +32,9 @@ export class TermReader {
   readonly #longest: number;
   readonly #besideStems: boolean;
   readonly #negated: boolean;
+  readonly #characters: readonly [number, number] | undefined;
 
-  constructor({ ngrams = [1, 1], stems = false, negated = false, ...words }: TermOptions = {}) {
+  constructor({ ngrams = [1, 1], stems = false, negated = false, characters, ...words }: TermOptions = {}) {
     this.#language = words.language ?? 'en';
     this.#marks = words.marks ?? false;
     // Marks are read in any case where they end a negation's reach.
@@ -36,6 +42,7 @@ export class TermReader {
     [this.#shortest, this.#longest] = ngrams;
     this.#besideStems = stems === 'beside';
     this.#negated = negated;
+    this.#characters = characters;
   }
 
   /** Calls back with each term; those that end with a word come together, the shortest first. */
@@ -44,6 +51,7 @@ export class TermReader {
     const last: string[] = [];
     const starts: number[] = [];
     let afterNegation = false;
+    let run: PlacedCharacter[] = [];
     this.#words.each(text, (word, start, end, isMark) => {
       if (isMark) {
         if (ENDS_SCOPE.test(word)) afterNegation = false;
@@ -62,10 +70,44 @@ export class TermReader {
         if (n >= shortest) found(term, starts[last.length - n]!, end);
       }
       if (isMark) return;
+      if (this.#characters !== undefined && isUnspaced(word)) {
+        if (run.at(-1)?.end !== start) run = [];
+        eachRun(text, start, end, run, this.#characters, found);
+      }
       if (this.#besideStems) found(`~${stemOf(word, this.#language)}`, start, end);
       if (!this.#negated) return;
       if (isNegation(word, this.#language)) afterNegation = true;
       else if (afterNegation) found(`¬${word}`, start, end);
     });
+  }
+}
+
+interface PlacedCharacter {
+  text: string;
+  start: number;
+  end: number;
+}
+
+/** Adds the characters of a word to a run of them, and calls back with the runs that end with each. */
+function eachRun(
+  text: string,
+  from: number,
+  to: number,
+  run: PlacedCharacter[],
+  [shortest, longest]: readonly [number, number],
+  found: (term: string, start: number, end: number) => void,
+): void {
+  let start = from;
+  for (const character of text.slice(from, to)) {
+    const end = start + character.length;
+    run.push({ text: character.normalize('NFKC'), start, end });
+    if (run.length > longest) run.shift();
+    let term = '';
+    for (let n = 1; n <= run.length; n++) {
+      const first = run[run.length - n]!;
+      term = first.text + term;
+      if (n >= shortest) found(`#${term}`, first.start, end);
+    }
+    start = end;
   }
 }

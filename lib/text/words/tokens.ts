@@ -40,6 +40,8 @@ const SEGMENT_BLOCK = 1000;
 /** Of a longer run of letters only the beginning is kept: it is no word, and would be a term of its own. */
 const LONGEST_WORD = 100;
 
+const STARTS_UNSPACED = new RegExp(`^[${UNSPACED}]`, 'v');
+
 let segmenter: Intl.Segmenter | undefined;
 
 /** Calls back with every word, and where asked for every run of marks, in order. Places only: nothing is normalised. */
@@ -119,4 +121,9 @@ export function words(text: string, options: WordOptions = {}): Word[] {
   const list: Word[] = [];
   new WordReader(options).each(text, (word, start, end) => list.push({ text: word, start, end }));
   return list;
+}
+
+/** Whether a word is of a script without blanks between words. */
+export function isUnspaced(word: string): boolean {
+  return word.charCodeAt(0) > 0x7f && STARTS_UNSPACED.test(word);
 }

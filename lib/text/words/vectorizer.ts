@@ -8,13 +8,18 @@ import { type TermOptions, TermReader } from './terms.js';
 /** Most terms of a vocabulary. */
 export const MAX_TERMS = 5_000_000;
 
+const lengths = z
+  .tuple([z.int().min(1).max(5), z.int().min(1).max(5)])
+  .refine(([shortest, longest]) => shortest <= longest, 'a shortest length that is not above the longest');
+
 const optionsSchema = z.strictObject({
   language: z.string().min(1).default('en'),
   stopWords: z.boolean().default(true),
   stems: z.union([z.boolean(), z.literal('beside')]).default(false),
   negated: z.boolean().default(false),
   marks: z.boolean().default(false),
-  ngrams: z.tuple([z.int().min(1).max(5), z.int().min(1).max(5)]).default([1, 1]),
+  ngrams: lengths.default([1, 1]),
+  characters: lengths.optional(),
   leastTexts: z.int().min(1).default(1),
   maxTerms: z.int().min(1).max(MAX_TERMS).default(1_000_000),
   weighting: z.enum(['tfidf', 'count', 'binary']).default('tfidf'),
@@ -38,7 +43,7 @@ export interface RunOptions {
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
-type Settings = Required<{ [Key in keyof VectorizerOptions]: Exclude<VectorizerOptions[Key], undefined> }>;
+type Settings = z.infer<typeof optionsSchema> & { unitLength: boolean };
 
 /** A term found in a text. */
 export interface FoundTerm {
@@ -80,41 +85,82 @@ export class Vectorizer {
   static async fit(
     texts: readonly string[],
     options: VectorizerOptions = {},
-    { signal, onProgress }: RunOptions = {},
+    run: RunOptions = {},
   ): Promise<Vectorizer> {
+    return (await Vectorizer.fitTransform(texts, options, run)).vectorizer;
+  }
+
+  /** `fit`, and `transform` of the same texts, which are read once. */
+  static async fitTransform(
+    texts: readonly string[],
+    options: VectorizerOptions = {},
+    { signal, onProgress }: RunOptions = {},
+  ): Promise<{ vectorizer: Vectorizer; rows: SparseRows }> {
     const settings = parseOptions(options);
     const reader = new TermReader(settings);
     const pace = new Pace();
-    const frequency = new Map<string, { texts: number; last: number }>();
+    // Terms are numbered as they come, and anew when it is known which stay.
+    const numbers = new Map<string, number>();
+    let frequency = new Int32Array(1 << 16);
+    const entries = new RowWriter(texts.length);
     for (const [i, text] of texts.entries()) {
+      const counts = new Map<number, number>();
       reader.each(text, (term) => {
-        const entry = frequency.get(term);
-        if (entry === undefined) frequency.set(term, { texts: 1, last: i });
-        else if (entry.last !== i) {
-          entry.texts++;
-          entry.last = i;
+        let number = numbers.get(term);
+        if (number === undefined) {
+          number = numbers.size;
+          numbers.set(term, number);
+          if (number === frequency.length) frequency = grown(frequency, new Int32Array(2 * number));
         }
+        counts.set(number, (counts.get(number) ?? 0) + 1);
       });
+      for (const [number, count] of counts) {
+        frequency[number]!++;
+        entries.add(number, count);
+      }
+      entries.endRow();
       if (pace.due) {
         throwIfCancelled(signal);
         onProgress?.({ done: i, total: texts.length });
         await pace.rest();
       }
     }
-    let kept = [...frequency].filter(([, entry]) => entry.texts >= settings.leastTexts);
-    frequency.clear();
+    let kept = [...numbers].filter(([, number]) => frequency[number]! >= settings.leastTexts);
     await pace.rest();
     if (kept.length > settings.maxTerms) {
-      kept.sort((a, b) => b[1].texts - a[1].texts || byName(a[0], b[0]));
+      kept.sort((a, b) => frequency[b[1]]! - frequency[a[1]]! || byName(a[0], b[0]));
       kept = kept.slice(0, settings.maxTerms);
       await pace.rest();
     }
     kept.sort((a, b) => byName(a[0], b[0]));
     await pace.rest();
-    const idf = Float32Array.from(kept, ([, entry]) => Math.log((1 + texts.length) / (1 + entry.texts)) + 1);
-    const terms = kept.map(([term]) => term);
     throwIfCancelled(signal);
-    return new Vectorizer(terms, idf, settings);
+    const idf = Float32Array.from(
+      kept,
+      ([, number]) => Math.log((1 + texts.length) / (1 + frequency[number]!)) + 1,
+    );
+    const columns = new Int32Array(numbers.size).fill(-1);
+    kept.forEach(([, number], column) => {
+      columns[number] = column;
+    });
+    const vectorizer = new Vectorizer(
+      kept.map(([term]) => term),
+      idf,
+      settings,
+    );
+    const counted = entries.rows(numbers.size);
+    const renumbered = new RowWriter(texts.length);
+    for (let r = 0; r < texts.length; r++) {
+      const counts = new Map<number, number>();
+      for (let i = counted.offsets[r]!; i < counted.offsets[r + 1]!; i++) {
+        const column = columns[counted.columnOf[i]!]!;
+        if (column >= 0) counts.set(column, counted.values[i]!);
+      }
+      vectorizer.#write(renumbered, counts);
+      if (pace.due) await pace.rest();
+    }
+    throwIfCancelled(signal);
+    return { vectorizer, rows: vectorizer.#finish(renumbered) };
   }
 
   /**
@@ -139,37 +185,16 @@ export class Vectorizer {
    */
   async transform(texts: readonly string[], { signal, onProgress }: RunOptions = {}): Promise<SparseRows> {
     const pace = new Pace();
-    const offsets = new Int32Array(texts.length + 1);
-    let columnOf = new Int32Array(Math.max(1024, 64 * texts.length));
-    let values = new Float32Array(columnOf.length);
-    let length = 0;
+    const rows = new RowWriter(texts.length);
     for (const [i, text] of texts.entries()) {
-      const counts = this.#counts(text);
-      if (length + counts.size > columnOf.length) {
-        columnOf = grown(columnOf, new Int32Array(2 * (length + counts.size)));
-        values = grown(values, new Float32Array(columnOf.length));
-      }
-      const columns = Int32Array.from(counts.keys()).sort();
-      for (const column of columns) {
-        columnOf[length] = column;
-        values[length++] = this.#weight(column, counts.get(column)!);
-      }
-      offsets[i + 1] = length;
+      this.#write(rows, this.#counts(text));
       if (pace.due) {
         throwIfCancelled(signal);
         onProgress?.({ done: i, total: texts.length });
         await pace.rest();
       }
     }
-    const rows: SparseRows = {
-      rows: texts.length,
-      columns: this.terms.length,
-      offsets,
-      columnOf: columnOf.slice(0, length),
-      values: values.slice(0, length),
-    };
-    if (this.options.unitLength) normaliseRows(rows);
-    return rows;
+    return this.#finish(rows);
   }
 
   /** Terms of the vocabulary in a text, in the order of their ends. */
@@ -191,10 +216,61 @@ export class Vectorizer {
     return counts;
   }
 
+  /** A row of weights, by rising column. */
+  #write(rows: RowWriter, counts: ReadonlyMap<number, number>): void {
+    const columns = Int32Array.from(counts.keys()).sort();
+    for (const column of columns) rows.add(column, this.#weight(column, counts.get(column)!));
+    rows.endRow();
+  }
+
+  #finish(writer: RowWriter): SparseRows {
+    const rows = writer.rows(this.terms.length);
+    if (this.options.unitLength) normaliseRows(rows);
+    return rows;
+  }
+
   #weight(column: number, count: number): number {
     const { weighting } = this.options;
     if (weighting === 'binary') return 1;
     return weighting === 'count' ? count : (1 + Math.log(count)) * this.idf[column]!;
+  }
+}
+
+/** Sparse rows, written one after the other. */
+class RowWriter {
+  readonly #offsets: Int32Array;
+  #columnOf: Int32Array;
+  #values: Float32Array;
+  #length = 0;
+  #row = 0;
+
+  constructor(rows: number) {
+    this.#offsets = new Int32Array(rows + 1);
+    this.#columnOf = new Int32Array(Math.max(1024, 64 * rows));
+    this.#values = new Float32Array(this.#columnOf.length);
+  }
+
+  add(column: number, value: number): void {
+    if (this.#length === this.#columnOf.length) {
+      this.#columnOf = grown(this.#columnOf, new Int32Array(2 * this.#length));
+      this.#values = grown(this.#values, new Float32Array(2 * this.#length));
+    }
+    this.#columnOf[this.#length] = column;
+    this.#values[this.#length++] = value;
+  }
+
+  endRow(): void {
+    this.#offsets[++this.#row] = this.#length;
+  }
+
+  rows(columns: number): SparseRows {
+    return {
+      rows: this.#row,
+      columns,
+      offsets: this.#offsets,
+      columnOf: this.#columnOf.slice(0, this.#length),
+      values: this.#values.slice(0, this.#length),
+    };
   }
 }
 
@@ -218,13 +294,6 @@ function parseOptions(options: VectorizerOptions): Settings {
       got: describeValue(options[field as keyof VectorizerOptions]),
     });
   }
-  const { ngrams, unitLength, ...rest } = parsed.data;
-  if (ngrams[0] > ngrams[1]) {
-    throw new InputError('ERR_INPUT_VALUE', {
-      field: 'ngrams',
-      expected: 'a shortest length that is not above the longest',
-      got: ngrams.join(' and '),
-    });
-  }
-  return { ...rest, ngrams, unitLength: unitLength ?? rest.weighting === 'tfidf' };
+  const { unitLength, ...rest } = parsed.data;
+  return { ...rest, unitLength: unitLength ?? rest.weighting === 'tfidf' };
 }

@@ -1,5 +1,7 @@
 import cliProgress from 'cli-progress';
 
+const FILMS = '{bar} {percentage} %  {films} films  {duration_formatted}, {eta_formatted} to go';
+
 /** A bar on stderr while many films are predicted; on anything but a terminal it does nothing. */
 export class Progress {
   #bar: cliProgress.SingleBar | undefined;
@@ -7,12 +9,12 @@ export class Progress {
   readonly #stream: NodeJS.WriteStream;
 
   /** @param total  units of `advance` that make up the whole */
-  constructor(total: number, stream: NodeJS.WriteStream = process.stderr) {
+  constructor(total: number, stream: NodeJS.WriteStream = process.stderr, format = FILMS) {
     this.#stream = stream;
     if (!stream.isTTY || total === 0) return;
     this.#bar = new cliProgress.SingleBar({
       stream,
-      format: '{bar} {percentage} %  {films} films  {duration_formatted}, {eta_formatted} to go',
+      format,
       barCompleteChar: '█',
       barIncompleteChar: '░',
       barsize: 28,

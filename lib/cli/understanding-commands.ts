@@ -1,6 +1,7 @@
 /** Commands that say what is in a film's texts, trailer and forecast. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type Context, predictorOptions } from './context.js';
+import { textOptions } from './text-input.js';
 
 export function addUnderstandingCommands(
   cinefuse: Command,
@@ -28,4 +29,45 @@ export function addUnderstandingCommands(
       finish(await askCommand(question, films, flags, context));
     });
   for (const option of predictorOptions()) ask.addOption(option);
+
+  const keywords = cinefuse
+    .command('keywords')
+    .description('the words and phrases that say what texts are about: docs/keywords.md')
+    .argument('<files...>', 'texts, .fountain, .srt, .vtt, or - for standard input')
+    .addOption(
+      new Option('--method <method>', 'how they are found')
+        .choices(['combined', 'tfidf', 'phrases', 'embedding'])
+        .default('combined'),
+    )
+    .option('-n, --count <n>', 'how many at most', '10')
+    .option('--max-words <n>', 'most words of one', '3')
+    .option('--diversity <share>', '0: the best, however alike, to 1', '0.3')
+    .option('--language <code>', 'en or zh (default: detected)')
+    .option('--each', 'of every file for itself')
+    .option('--lines', 'every line of a file is a text of its own: reviews')
+    .option('--json', 'as JSON, with places')
+    .option('-o, --output <file>', 'write them to a file, whole or not at all')
+    .action(async (files: string[], flags) => {
+      const { keywordsCommand } = await import('./keywords.js');
+      finish(await keywordsCommand(files, flags, context));
+    });
+  const script = cinefuse
+    .command('script')
+    .description('a screenplay scene by scene, subtitles over their time: docs/scripts.md')
+    .argument('<file>', 'Fountain or plain text, .srt or .vtt, or - for standard input')
+    .addOption(
+      new Option('--format <format>', 'of a screenplay')
+        .choices(['auto', 'fountain', 'plain'])
+        .default('auto'),
+    )
+    .option('--no-tone', 'leave tone out, which takes most of the time')
+    .option('--minutes <n>', 'length of a stretch of subtitles', '2')
+    .option('--language <code>', 'ISO 639-1 (default: detected)')
+    .option('--json', 'as JSON, with every element and its place')
+    .option('-o, --output <file>', 'write it to a file, whole or not at all')
+    .action(async (file: string, flags) => {
+      const { scriptCommand } = await import('./script.js');
+      finish(await scriptCommand(file, flags, context));
+    });
+  for (const command of [keywords, script]) for (const option of textOptions()) command.addOption(option);
 }

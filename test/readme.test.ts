@@ -13,6 +13,7 @@ const DOCUMENTS = [
   'README.md',
   'docs/cuda.md',
   'docs/errors.md',
+  'docs/lstm.md',
   'docs/bundle-format.md',
   'docs/trainer.md',
   'docs/training.md',

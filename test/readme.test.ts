@@ -17,6 +17,8 @@ const DOCUMENTS = [
   'docs/bundle-format.md',
   'docs/trainer.md',
   'docs/training.md',
+  'docs/keywords.md',
+  'docs/scripts.md',
 ];
 
 interface Example {

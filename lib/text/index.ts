@@ -1,4 +1,5 @@
 /** `cinefuse/text`: reading, measuring and understanding texts about films. */
+export { analyzeReviews, type AnalyzeReviewsOptions } from '../analyze-reviews.js';
 export { type Chunk, packChunks, splitSentences, type TextSpan } from './chunks.js';
 export { coversLanguage, detectLanguage, type LanguageGuess, scriptShares } from './language.js';
 export { MAX_REVIEWS, readReviews } from './reviews.js';
@@ -23,6 +24,9 @@ export type {
   NbSvmOptions,
   SvmOptions,
 } from './sentiment/linear-kinds.js';
+export { type AspectMention, AspectFinder, type AspectWords, aspectWords } from './sentiment/aspects.js';
+export type { AspectSummary, ReviewPassage, ReviewSummary, Tone } from './sentiment/summary.js';
+export type { Interval } from './sentiment/intervals.js';
 export type {
   FitCommonOptions,
   FitReviewOptions,

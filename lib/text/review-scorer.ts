@@ -1,6 +1,6 @@
 import { meanVector } from '../encoders/embedding.js';
 import { CinefuseError, InputError } from '../errors.js';
-import { coversLanguage } from './language.js';
+import { coversLanguage, type LanguageGuess } from './language.js';
 import type { TextSequenceEncoder } from './text-encoder.js';
 import type { TextThread } from './text-thread.js';
 import type { TfidfEncoder } from './tfidf.js';
@@ -52,6 +52,12 @@ export class ReviewScorer {
 
   get languages(): string[] {
     return [...this.#scorers.keys()];
+  }
+
+  /** The language whose scorer takes texts that seem to be in this one. */
+  languageOf(guess: LanguageGuess): string | undefined {
+    if (guess.candidates.length === 0) return undefined;
+    return this.languages.find((covered) => coversLanguage([covered], guess));
   }
 
   /**
@@ -111,11 +117,7 @@ export class ReviewScorer {
       return { seen, own: this.#scorers.has(seen) ? seen : undefined };
     }
     const guess = await this.#thread.detectLanguage(text, { signal });
-    const own =
-      guess.candidates.length === 0
-        ? undefined
-        : this.languages.find((covered) => coversLanguage([covered], guess));
-    return { seen: guess.language, own };
+    return { seen: guess.language, own: this.languageOf(guess) };
   }
 
   async #encode(

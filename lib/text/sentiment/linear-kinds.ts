@@ -49,7 +49,7 @@ export interface SvmOptions extends LinearOptions {
 export interface NbSvmOptions extends SvmOptions {
   /** α of the log ratios. Default 1. */
   smoothing?: number | undefined;
-  /** How far the machine is trusted against naive Bayes, 0 to 1: β. Default 0.25 for English, else 0.5. */
+  /** How far the machine is trusted against naive Bayes, 0 to 1: β. Default 0.25. */
   interpolation?: number | undefined;
 }
 
@@ -210,6 +210,6 @@ export const svmKind = linearKind({
 export const nbSvmKind = linearKind({
   kind: 'nb-svm',
   weighting: 'binary',
-  defaults: (language) => ({ interpolation: language === 'en' ? 0.25 : 0.5 }),
+  defaults: () => ({}),
   weights: nbSvmWeights,
 });

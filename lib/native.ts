@@ -492,6 +492,25 @@ export interface NativeAddon {
     dropLast: boolean,
     padTo: number,
   ): NativeResult<NativeHandle>;
+  wordVectors(
+    exec: NativeExec,
+    cancel: NativeCancel,
+    tokens: Int32Array,
+    rows: number,
+    stride: number,
+    vectors: Float32Array,
+    contexts: Float32Array,
+    keep: Float32Array,
+    cut: Float32Array,
+    other: Int32Array,
+    window: number,
+    negatives: number,
+    skipGram: boolean,
+    rate: number,
+    lastRate: number,
+    seed: number,
+    stream: number,
+  ): NativeResult<unknown>;
   powerToDb(
     exec: NativeExec,
     cancel: NativeCancel,

@@ -72,3 +72,12 @@ export {
   type KeywordSpan,
 } from './keywords/extract.js';
 export { TermReference } from './keywords/reference.js';
+export type { LoadVectorsOptions, SaveVectorsOptions, VectorFormat } from './vectors/files.js';
+export type { TrainVectorsOptions, TrainVectorsProgress } from './vectors/train.js';
+export type { VectorCorpus } from './vectors/vocabulary.js';
+export {
+  type EncodeTextsOptions,
+  type SimilarOptions,
+  type SimilarWord,
+  WordVectors,
+} from './vectors/word-vectors.js';

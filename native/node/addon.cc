@@ -80,6 +80,7 @@ Napi::Value tensor_fusion_forward_node(const Napi::CallbackInfo& info);
 Napi::Value tensor_fusion_prepare_node(const Napi::CallbackInfo& info);
 Napi::Value tensor_fusion_run_node(const Napi::CallbackInfo& info);
 Napi::Value trim_device_node(const Napi::CallbackInfo& info);
+Napi::Value word_vectors_node(const Napi::CallbackInfo& info);
 
 namespace {
 
@@ -204,6 +205,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("tensorFusionPrepare", guarded<tensor_fusion_prepare_node>(env, "tensorFusionPrepare"));
   exports.Set("tensorFusionRun", guarded<tensor_fusion_run_node>(env, "tensorFusionRun"));
   exports.Set("trimDevice", guarded<trim_device_node>(env, "trimDevice"));
+  exports.Set("wordVectors", guarded<word_vectors_node>(env, "wordVectors"));
   return exports;
 }
 

@@ -74,6 +74,7 @@ typedef enum cinefuse_operator {
   CINEFUSE_LSTM,
   CINEFUSE_LSTM_FORWARD,
   CINEFUSE_LSTM_BACKWARD,
+  CINEFUSE_OPTICAL_FLOW,
   CINEFUSE_OPERATORS,  // how many
 } cinefuse_operator;
 

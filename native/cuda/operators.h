@@ -28,6 +28,7 @@ extern const Operator kLayerNormBackwardOperator;
 extern const Operator kLinearBackwardOperator;
 extern const Operator kDropoutOperator;
 extern const Operator kLossOperator;
+extern const Operator kOpticalFlowOperator;
 extern const Operator kOptimizerOperator;
 extern const Operator kSquaredNormOperator;
 extern const Operator kModalityAttentionBackwardOperator;
@@ -86,6 +87,7 @@ constexpr const Operator* kOperators[CINEFUSE_OPERATORS] = {
     &kLstmOperator,                       // CINEFUSE_LSTM
     &kLstmForwardOperator,                // CINEFUSE_LSTM_FORWARD
     &kLstmBackwardOperator,               // CINEFUSE_LSTM_BACKWARD
+    &kOpticalFlowOperator,                // CINEFUSE_OPTICAL_FLOW
 };
 
 }  // namespace cinefuse::gpu

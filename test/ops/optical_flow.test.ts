@@ -16,7 +16,7 @@ test('flow is that of numpy in float64, every way', async (t) => {
     const { shape, data } = tensorOf(c, 'frames');
     const [, height = 0, width = 0] = shape;
     const frames = data instanceof Uint8Array ? data : f32(c, 'frames', 1);
-    for (const { label, exec } of ways({ devices: false })) {
+    for (const { label, exec } of ways()) {
       const flow = await opticalFlow({ frames, height, width }, { ...exec, ...(c.config as FlowConfig) });
       assertGolden(t, c, 'flow', flow, label);
     }
@@ -123,7 +123,7 @@ test('flow of many frames is that of each pair, whatever the threads, bit for bi
   const next = random(5);
   const frames = Uint8Array.from({ length: n * width * height }, () => 256 * next());
   const size = width * height;
-  for (const { label, exec } of ways({ devices: false })) {
+  for (const { label, exec } of ways()) {
     const together = await opticalFlow({ frames, width, height }, exec);
     t.is(together.length, (n - 1) * size * 2);
     for (let i = 0; i < n - 1; i++) {
@@ -150,7 +150,7 @@ test('bytes and floats, any offset, a given array, one frame, sizes of every kin
     const floats = new Float32Array(bytes.length + 1).subarray(1);
     floats.set(bytes);
     const out = new Float32Array(2 * width * height + 1).subarray(1);
-    for (const { label, exec } of ways({ devices: false })) {
+    for (const { label, exec } of ways()) {
       const flow = await opticalFlow({ frames: bytes, width, height }, exec);
       t.true(flow.every(Number.isFinite), label);
       t.is(await opticalFlow({ frames: floats, width, height }, { ...exec, out }), out);
@@ -200,7 +200,7 @@ test('what cannot be run is refused by code and field', async (t) => {
   for (const level of [Number.NaN, Number.POSITIVE_INFINITY, -1e6]) {
     const bad = frames.slice();
     bad[321] = level;
-    for (const { exec } of ways({ devices: false })) {
+    for (const { exec } of ways()) {
       await throwsTyped(t, () => opticalFlow({ ...input, frames: bad }, exec), {
         code: 'ERR_INPUT_VALUE',
         field: 'frames',

@@ -23,6 +23,7 @@ import {
   lowRankFusionForward,
   ModalityAttention,
   melSpectrogram,
+  opticalFlow,
   powerToDb,
   resize,
   outerProduct,
@@ -435,6 +436,15 @@ async function kernels() {
   }
 }
 
+/** Two levels, bytes and floats; what moves is noise, so that every system is well posed. */
+async function motion() {
+  const [height, width] = [33, 38];
+  const floats = randomF32(2 * height * width, 9).map((v) => 128 + 60 * v);
+  for (const frames of [floats, Uint8Array.from(floats, Math.abs)]) {
+    await opticalFlow({ frames, height, width }, { ...exec, iterations: 1, window: 1 });
+  }
+}
+
 for (const calls of [
   activations,
   rows,
@@ -453,6 +463,7 @@ for (const calls of [
   trainedNetwork,
   recurrent,
   words,
+  motion,
 ]) {
   const started = performance.now();
   await calls();

@@ -6,6 +6,7 @@
 namespace cinefuse {
 
 void optical_flow_cpu(const OpticalFlowParams& params, const Exec& exec);
+void optical_flow_device(const OpticalFlowParams& params, const Exec& exec);
 
 namespace {
 
@@ -72,8 +73,7 @@ void optical_flow_check(const OpticalFlowParams& p, size_t frames_size) {
 void optical_flow(const OpticalFlowParams& p, const Exec& exec) {
   if (p.floats) require_levels(p);
   if (p.n < 2) return;
-  require_cpu(exec, "opticalFlow");
-  optical_flow_cpu(p, exec);
+  exec.backend == Backend::kCpu ? optical_flow_cpu(p, exec) : optical_flow_device(p, exec);
 }
 
 }  // namespace cinefuse

@@ -30,6 +30,7 @@ namespace cinefuse {
 constexpr int kMostFlowLevels = 12;
 constexpr int64_t kLeastFlowSide = 16;  // the shorter side is not halved to less
 constexpr int kMostFlowRadius = 15;
+constexpr double kFlowPresmooth = 0.7, kFlowLocal = 3.0;  // standard deviations
 constexpr float kFlowRobust = 0.3f;
 constexpr float kFlowContrastFloor = 6.f;
 constexpr int kFlowSums = 5;  // w gx gx, w gx gy, w gy gy, and the two right-hand sides

@@ -46,8 +46,8 @@ class FlowRun {
   FlowRun(const OpticalFlowParams& p, const Exec& exec)
       : p_(p),
         simd_(optical_flow_simd(exec.isa)),
-        presmooth_(flow_taps(0.7)),
-        local_(flow_taps(3.0)),
+        presmooth_(flow_taps(kFlowPresmooth)),
+        local_(flow_taps(kFlowLocal)),
         window_(flow_taps(p.window)) {
     for (const FlowSize& size : flow_sizes(p)) {
       const int64_t stride = (size.width + 15) / 16 * 16;

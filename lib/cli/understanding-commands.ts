@@ -69,5 +69,26 @@ export function addUnderstandingCommands(
       const { scriptCommand } = await import('./script.js');
       finish(await scriptCommand(file, flags, context));
     });
-  for (const command of [keywords, script]) for (const option of textOptions()) command.addOption(option);
+  const reviews = cinefuse
+    .command('reviews')
+    .description('what the reviews of films say together: tone, aspects, telling sentences: docs/reviews.md')
+    .argument(
+      '<files...>',
+      'texts with a review a line, - for standard input, film.json, folder or movies.csv',
+    )
+    .option(
+      '--classifier <folder>',
+      'a saved classifier to score with in its languages; may be given again',
+      (folder: string, folders: string[]) => [...folders, folder],
+      [] as string[],
+    )
+    .option('--telling <n>', 'sentences quoted on each side', '5')
+    .option('--json', 'as JSON lines, with places')
+    .option('-o, --output <file>', 'write it to a file, whole or not at all')
+    .action(async (files: string[], flags) => {
+      const { reviewsCommand } = await import('./reviews.js');
+      finish(await reviewsCommand(files, flags, context));
+    });
+  for (const command of [keywords, script, reviews])
+    for (const option of textOptions()) command.addOption(option);
 }

@@ -1,4 +1,5 @@
 /** One film in one call: key words, sentiment, script, trailer. Forecasts nothing; Predictor does that. */
+import { analyzeReviews } from './analyze-reviews.js';
 import { CinefuseError, InputError, throwIfCancelled } from './errors.js';
 import { takeFilm } from './film-intake.js';
 import { LinkedSignal } from './linked-signal.js';
@@ -11,6 +12,7 @@ import { splitSentences, type TextSpan, unwrapLines } from './text/chunks.js';
 import { readText } from './text/read-text.js';
 import { readReviews } from './text/reviews.js';
 import { analyzeScript, type ScriptAnalysis } from './text/scripts/analyze.js';
+import type { ReviewSummary } from './text/sentiment/summary.js';
 import { factsOf, languageOf, openModels } from './text/scripts/passages.js';
 import { analyzeSubtitles, type SubtitleAnalysis } from './text/scripts/subtitles.js';
 import { toneOf } from './text/scripts/tension.js';
@@ -54,12 +56,13 @@ export interface TextSentiment {
 export interface FilmAnalysis {
   id?: string;
   title?: string;
-  /** By text, best first. */
+  /** By text, best first. `document` of a span is the cue of subtitles, the review of reviews, else 0. */
   keywords: Partial<Record<Exclude<AnalyzedInput, 'trailer'>, Keyword[]>>;
   /** Of the synopsis. */
   synopsis?: TextSentiment;
   script?: ScriptAnalysis;
   subtitles?: SubtitleAnalysis;
+  reviews?: ReviewSummary;
   /** Inputs that could not be read, and why. */
   notRead: { input: AnalyzedInput; reason: string }[];
   /** Inputs that could have been analysed and were not given. */
@@ -122,12 +125,17 @@ const WORK: Record<AnalyzedInput, (task: Task) => Promise<Part>> = {
     const tone = options.sentiment ?? true;
     const each = options.keywords === false ? 0 : undefined;
     const subtitles = await analyzeSubtitles(film.given.subtitles!, { models, signal, tone, keywords: each });
-    const lines = subtitles.cues.map(({ text }) => text).join('\n\n');
-    return { keywords: await keywordsOf([lines], task), subtitles };
+    const lines = subtitles.cues.map(({ text }) => text);
+    return { keywords: await keywordsOf(lines, task), subtitles };
   },
   reviews: async (task) => {
-    const reviews = await readReviews(task.film.given.reviews!);
-    return { keywords: await keywordsOf(reviews, task) };
+    const { options, models, signal, film } = task;
+    const texts = await readReviews(film.given.reviews!);
+    const [keywords, reviews] = await Promise.all([
+      keywordsOf(texts, task),
+      (options.sentiment ?? true) ? analyzeReviews(texts, { models, signal }) : undefined,
+    ]);
+    return { keywords, ...(reviews && { reviews }) };
   },
   trailer: async () => ({}),
 };

@@ -89,6 +89,21 @@ export function addUnderstandingCommands(
       const { reviewsCommand } = await import('./reviews.js');
       finish(await reviewsCommand(files, flags, context));
     });
-  for (const command of [keywords, script, reviews])
+  const analyze = cinefuse
+    .command('analyze')
+    .description('key words, sentiment, script and key frames of films in one go: docs/analyze.md')
+    .argument('<films...>', 'film.json, folder or movies.csv')
+    .option('--no-keywords', 'leave key words out')
+    .option('--no-sentiment', 'leave tone and what reviews say out')
+    .option('--no-trailer', 'leave the trailer out')
+    .option('--skip-bad-inputs', 'go on without an input that cannot be read, and say so')
+    .option('--json', 'a JSON document a film, one a line')
+    .option('-o, --output <file>', 'write the results to a file, whole or not at all')
+    .action(async (films: string[], flags) => {
+      const { analyzeCommand } = await import('./analyze.js');
+      finish(await analyzeCommand(films, flags, context));
+    });
+  for (const command of [keywords, script, reviews, analyze]) {
     for (const option of textOptions()) command.addOption(option);
+  }
 }

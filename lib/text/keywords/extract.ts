@@ -20,6 +20,7 @@ import {
   dominated,
   type KeywordMethod,
   phraseScores,
+  rounded,
   sharedWords,
   tfidfScores,
   toUnit,
@@ -74,7 +75,8 @@ export interface KeywordSpan extends TextSpan {
   document: number;
 }
 
-const MAX_TEXTS = 10_000;
+/** Cues of subtitles are texts, too. */
+const MAX_TEXTS = 200_000;
 const MAX_SPANS = 1000;
 /** Candidates that get vectors. */
 const POOL = 120;
@@ -93,7 +95,7 @@ const SHARES = { tfidf: 0.55, embedding: 0.45 };
  *
  * @param texts  one text, or many that are looked at together
  * @returns best first
- * @throws InputError ERR_INPUT_TYPE, ERR_INPUT_EMPTY, ERR_INPUT_VALUE  no text, no words, over 10,000 texts or 4,000,000
+ * @throws InputError ERR_INPUT_TYPE, ERR_INPUT_EMPTY, ERR_INPUT_VALUE  no text, no words, over 200,000 texts or 4,000,000
  *   characters in all, a wrong option
  * @throws InputError ERR_INPUT_LANGUAGE  neither English nor Chinese, and no stopWords given
  * @throws ModelError ERR_MODEL_*, BundleError ERR_BUNDLE_*  of the encoders; CancelledError ERR_CANCELLED
@@ -140,7 +142,7 @@ export async function extractKeywords(
     pool = best(relevance, candidates, pool.length).filter((i) => at.has(i));
   } else pool = best(relevance, candidates, Math.max(POOL, 4 * count));
   const chosen = diverse(pool, relevance, candidates, alike, { count, diversity });
-  const picked = chosen.map((i) => ({ candidate: candidates[i]!, score: relevance[i]! }));
+  const picked = chosen.map((i) => ({ candidate: candidates[i]!, score: rounded(relevance[i]!) }));
   return locate(list, picked, rules, signal);
 }
 

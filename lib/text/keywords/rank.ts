@@ -69,7 +69,7 @@ export function best(scores: Float64Array, candidates: readonly Candidate[], cou
 }
 
 /** To four places: an encoder's last digits depend on what else is in its batch, and must not decide an order. */
-function rounded(value: number): number {
+export function rounded(value: number): number {
   return Math.round(value * 1e4) / 1e4;
 }
 

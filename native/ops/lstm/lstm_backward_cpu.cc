@@ -56,7 +56,7 @@ struct Run {
       exec.check_cancelled();
       while (rows < task.count && length(rows) > s) ++rows;
       for (int64_t r = 0; r < rows; ++r) step(r, s, dh + r * stride, dc + r * stride, line + r * wide);
-      lstm_product(exec.isa, rows, line, wide, turned, true, dh, stride);
+      lstm_product(exec, rows, line, wide, turned, true, dh, stride);
     }
     for (int64_t r = 0; r < task.count; ++r) {
       std::memcpy(g.dh0 + end_of(r), dh + r * stride, bytes_of(hidden));
@@ -135,12 +135,18 @@ void lstm_backward_cpu(const LstmShape& shape, const LstmWeights& weights, const
     turned.back().fill(0, hidden, weights.hidden + d * gates * hidden, 1, hidden);
   }
   const LstmTasks tasks(shape, q, exec.threads);
-  Exec alone = exec;
-  alone.threads = 1;
-  parallel_for(exec, static_cast<int>(tasks.list().size()), [&](int i) {
-    const LstmTask& task = tasks.list()[static_cast<size_t>(i)];
-    Run{shape, q, g, turned[static_cast<size_t>(task.direction)], steps, task, da.get(), alone}.run();
-  });
+  const auto run = [&](size_t i, const Exec& of_task) {
+    const LstmTask& task = tasks.list()[i];
+    Run{shape, q, g, turned[static_cast<size_t>(task.direction)], steps, task, da.get(), of_task}.run();
+  };
+  if (tasks.list().size() == 1) {
+    run(0, exec);
+  } else {
+    Exec alone = exec;
+    alone.threads = 1;
+    parallel_for(exec, static_cast<int>(tasks.list().size()),
+                 [&](int i) { run(static_cast<size_t>(i), alone); });
+  }
 
   // The inputs' half is a linear layer of all steps; so is the hidden one, direction by direction.
   const bool whole = steps.count == q.batch * q.time;

@@ -57,8 +57,8 @@ struct Run {
         exec.check_cancelled();
         rows = active(s, rows);
         float* const sums = a + (from - a);
-        lstm_product(exec.isa, rows, h, hidden_stride, layer.hidden[static_cast<size_t>(task.direction)],
-                     false, sums, gates_stride);
+        lstm_product(exec, rows, h, hidden_stride, layer.hidden[static_cast<size_t>(task.direction)], false,
+                     sums, gates_stride);
         step(s, rows, sums, gates_stride, h, c, hidden_stride);
         from += rows * gates_stride;
       }

@@ -29,9 +29,9 @@ inline int64_t lstm_time(int direction, int64_t length, int64_t s) {
 }
 
 // c (rows, w.out()) = (from_zero ? 0 : c) + a (rows, w.in(), lda apart) · Wᵀ, each row's sums as gemm makes
-// them, on the calling thread.
-void lstm_product(Isa isa, int64_t rows, const float* a, int64_t lda, const PackedMatrix& w, bool from_zero,
-                  float* c, int64_t ldc);
+// them. Threads of exec's only where the weights are so many that waking them pays.
+void lstm_product(const Exec& exec, int64_t rows, const float* a, int64_t lda, const PackedMatrix& w,
+                  bool from_zero, float* c, int64_t ldc);
 
 // A distance of rows in scratch: rows a multiple of the page apart would fall on the same places of the
 // cache.

@@ -5,6 +5,7 @@ import { CancelledError, CinefuseError } from '../errors.js';
 import { packageVersion } from '../native.js';
 import { type Context, predictorOptions } from './context.js';
 import { EXIT, UsageError } from './exit.js';
+import { addExplainCommands } from './explain-commands.js';
 import { describeError } from './failures.js';
 import { columnsOf, styleFor, wrap } from './terminal.js';
 import { addTrainingCommands } from './training-commands.js';
@@ -60,6 +61,7 @@ function program(context: Context, finish: (code: number) => void): Command {
     });
   for (const command of [predict, embed]) for (const option of predictorOptions()) command.addOption(option);
 
+  addExplainCommands(cinefuse, context, finish);
   addUnderstandingCommands(cinefuse, context, finish);
   addTrainingCommands(cinefuse, context, finish);
 

@@ -8,14 +8,14 @@ import { InputError } from '../errors.js';
 export interface Output {
   readonly stream: { isTTY?: boolean; columns?: number };
   /** Resolves when the other side can take more. @throws InputError ERR_INPUT_FILE  it cannot be written, the disk is full */
-  write(text: string): Promise<void>;
+  write(text: string | Uint8Array): Promise<void>;
   /** The results are whole: a file takes its name now. */
   finish(): Promise<void>;
   /** The results are not whole: a file is left as it was. */
   abandon(): Promise<void>;
 }
 
-function writeTo(stream: Writable, text: string): Promise<void> {
+function writeTo(stream: Writable, text: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => (error ? reject(error) : resolve()));
   });
@@ -33,7 +33,7 @@ function outputError(file: string | undefined, expected: string, got: string, ca
 
 class StandardOutput implements Output {
   readonly stream = process.stdout;
-  async write(text: string): Promise<void> {
+  async write(text: string | Uint8Array): Promise<void> {
     await writeTo(process.stdout, text).catch((cause: NodeJS.ErrnoException) => {
       throw outputError(undefined, 'an output that can be written to', cause.message, cause);
     });
@@ -55,7 +55,7 @@ class FileOutput implements Output {
     this.#handle = handle;
   }
 
-  async write(text: string): Promise<void> {
+  async write(text: string | Uint8Array): Promise<void> {
     await this.#handle.writeFile(text).catch((cause: Error) => {
       throw outputError(this.#file, 'room for the results', cause.message, cause);
     });

@@ -17,6 +17,7 @@ import type { Movie, ParsedMovie } from '../movie.js';
 import { Pace } from '../pace.js';
 import { type KnownFilm, knownFilmOf, sameFilm, type Shared, sharedFacts } from './known-films.js';
 import type { FilmPosition } from './fused-space.js';
+import { inputName } from './words.js';
 import { StoredVectors } from './stored-vectors.js';
 import { parseHeader } from './index-header.js';
 
@@ -89,6 +90,8 @@ export class FilmIndex {
   readonly #outcomes: readonly Outcomes[];
   /** The inputs each film has. */
   readonly #inputs: readonly (readonly InputName[])[];
+  /** Films with the same inputs are one group. */
+  readonly #groups: readonly string[];
   readonly #fused: StoredVectors;
   readonly #alone: ReadonlyMap<InputName, StoredVectors>;
 
@@ -106,6 +109,7 @@ export class FilmIndex {
     this.#films = parts.films;
     this.#outcomes = parts.outcomes;
     this.#inputs = parts.inputs;
+    this.#groups = parts.inputs.map((inputs) => inputs.join('+'));
     this.#fused = parts.fused;
     this.#alone = parts.alone;
   }
@@ -128,6 +132,7 @@ export class FilmIndex {
     const placed: { position: FilmPosition; outcomes: Outcomes }[] = [];
     const problems: { id: string | undefined; error: CinefuseError }[] = [];
     const underWay = new Set<Promise<void>>();
+    let done = 0;
     let failure: { error: unknown } | undefined;
     const place = async (at: number, { movie, outcomes = {} }: IndexedFilm) => {
       try {
@@ -138,7 +143,7 @@ export class FilmIndex {
         if (error instanceof CancelledError || error instanceof DisposedError) failure ??= { error };
         else problems.push({ id: movie?.id ?? undefined, error });
       }
-      onProgress?.({ done: placed.length, failed: problems.length });
+      onProgress?.({ done: ++done, failed: problems.length });
     };
     let count = 0;
     try {
@@ -217,8 +222,13 @@ export class FilmIndex {
       throwIfCancelled(signal);
     };
     const self = knownFilmOf(position.film);
-    const groups = this.#inputs.map((inputs) => inputs.join('+'));
-    const fused = await this.#fused.cosines(position.fused, position.inputs.join('+'), groups, ENOUGH, rest);
+    const fused = await this.#fused.cosines(
+      position.fused,
+      position.inputs.join('+'),
+      this.#groups,
+      ENOUGH,
+      rest,
+    );
     const order = [...fused.keys()]
       .filter((i) => !sameFilm(self, this.#films[i]!))
       .sort((a, b) => fused[b]! - fused[a]! || a - b)
@@ -345,19 +355,11 @@ function shareBelow(values: Float64Array, at: number): number {
   return count === 0 ? 1 : below / count;
 }
 
-const INPUT_NAMES: Partial<Record<InputName, string>> = {
-  metadata: 'facts',
-  synopsis: 'plot',
-  'trailer.video': "trailer's picture",
-  'trailer.audio': "trailer's sound",
-  audio: 'music',
-};
-
 function reasonOf(near: readonly Nearness[], shared: readonly Shared[]): string {
   const close = near.filter(({ nearerThan }) => nearerThan >= NEAR);
   const parts = close.map(
     ({ input, nearerThan }) =>
-      `${INPUT_NAMES[input] ?? input} nearer than that of ${Math.floor(nearerThan * 1000) / 10} % of the films`,
+      `${inputName(input)} nearer than that of ${Math.floor(nearerThan * 1000) / 10} % of the films`,
   );
   const facts = shared.map(({ fact, values }) => `${fact}: ${values.join(', ')}`);
   if (facts.length > 0) parts.push(`shared ${facts.join('; ')}`);

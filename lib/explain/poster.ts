@@ -1,5 +1,6 @@
 /** Which regions of a poster moved the forecast: each is painted over with the poster's mean colour. */
 import type { RgbImage } from '../media/types.js';
+import { drawHeat } from './heat-map.js';
 import { checkOf, drawsOf, namedParts } from './check.js';
 import type { Effects, PosterExplanation, Region } from './types.js';
 import type { Variants } from './variants.js';
@@ -73,10 +74,12 @@ export async function explainPoster(
   const first = named.filter((i) => effects[i]);
   // What was named stands first, so that the check's places are theirs.
   const kept = apart(covers, [...first, ...ordered.filter((i) => !first.includes(i))]).slice(0, MOST_REGIONS);
+  const heat = { columns: grid.columns, rows: grid.rows, effects: heatOf(grid, covers, effects, head) };
   return {
     width,
     height,
-    heat: { columns: grid.columns, rows: grid.rows, effects: heatOf(grid, covers, effects, head) },
+    heat,
+    ...(await drawHeat(image, heat)),
     regions: kept.map((i) => ({ ...covers[i]!.region, effects: effects[i]! })),
     check: check && { ...check, parts: check.parts.map((i) => kept.indexOf(i)) },
   };

@@ -91,6 +91,10 @@ export interface PosterExplanation {
   /** Those that matter most to the head, largest effect first; none lies over another. */
   regions: (Region & { effects: Effects })[];
   check: Check | undefined;
+  /** The poster as a JPEG of at most 480 pixels a side. */
+  picture: Uint8Array;
+  /** The same size as a PNG: the poster in gray, blue where it raises the forecast, orange where it lowers it. */
+  heatMap: Uint8Array;
 }
 
 /** A stretch of the trailer or the music. */

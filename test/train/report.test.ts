@@ -13,7 +13,7 @@ import type { Evaluation } from '../../lib/train/evaluation.js';
 import type { MemberHistory } from '../../lib/train/fit-types.js';
 import { forecastRows } from '../../lib/train/forecast-rows.js';
 import { isJudged, type JudgedHead } from '../../lib/train/head-scores.js';
-import { escapeHtml } from '../../lib/train/report/html.js';
+import { escapeHtml } from '../../lib/html.js';
 import { figure } from '../../lib/train/report/labels.js';
 import { reportHtml, writeReport } from '../../lib/train/report/report.js';
 import type { FilmTable } from '../../lib/train/table.js';

@@ -12,9 +12,9 @@ export interface Chart {
   spec: TopLevelSpec;
 }
 
-const BLUE = '#2563a8';
-const ORANGE = '#c2571a';
-const GREY = '#8a8f98';
+export const BLUE = '#2563a8';
+export const ORANGE = '#c2571a';
+export const GREY = '#8a8f98';
 const SIZE = { width: 330, height: 250 };
 
 const CONFIG = {
@@ -32,7 +32,7 @@ const CONFIG = {
 } as const;
 
 /** Text that a plot may hold: no control characters, and not endless. */
-const plain = (text: string, most = 60) => {
+export const plain = (text: string, most = 60) => {
   const one = text.replace(/\p{Cc}+/gu, ' ');
   return one.length > most ? `${one.slice(0, most - 1)}…` : one;
 };
@@ -45,7 +45,7 @@ const quantitative = (field: string, title: string, extra: object = {}) => ({
   ...extra,
 });
 
-const topLevel = (description: string, body: object): TopLevelSpec =>
+export const topLevel = (description: string, body: object): TopLevelSpec =>
   ({ description, config: CONFIG, ...SIZE, ...body }) as TopLevelSpec;
 
 /** A line of what ought to be, from corner to corner. */

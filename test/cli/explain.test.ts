@@ -1,0 +1,113 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import test from 'ava';
+import sharp from 'sharp';
+import { changesOf, parseChange } from '../../lib/cli/changes.js';
+import { UsageError } from '../../lib/cli/exit.js';
+import { packageRoot } from '../../lib/native.js';
+import { temporaryDirectory } from '../tiny-bundle.js';
+
+const root = packageRoot();
+const EXAMPLE = path.join(root, 'examples', 'the-lighthouse-keeper');
+
+function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { FORCE_COLOR: _, ...env } = process.env;
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [path.join(root, 'dist', 'lib', 'cli', 'main.js'), ...args],
+      { env, maxBuffer: 2 ** 26 },
+      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    );
+  });
+}
+
+test('changes as they are written', (t) => {
+  t.deepEqual(
+    changesOf([
+      'budget=50,000,000',
+      'month=12',
+      'genres=Drama | Comedy',
+      'director=A|B',
+      'language=fr',
+      'runtime=',
+      'poster=x.jpg',
+      'synopsis=@plot.txt',
+      'title=A = B',
+    ]),
+    {
+      budget: 5e7,
+      month: 12,
+      genres: ['Drama', 'Comedy'],
+      director: ['A', 'B'],
+      language: 'fr',
+      runtime: null,
+      poster: { path: path.resolve('x.jpg') },
+      synopsis: { path: path.resolve('plot.txt') },
+      title: 'A = B',
+    },
+  );
+  for (const wrong of ['budget', '=3', 'budget=much', ''])
+    t.throws(() => parseChange(wrong), { instanceOf: UsageError });
+});
+
+test.serial('index, then explain with a page, a heat map and comparable films', async (t) => {
+  await using folder = await temporaryDirectory();
+  const index = path.join(folder.path, 'films.index');
+  const indexed = await run('index', path.join(root, 'examples', 'films.csv'), '-o', index);
+  t.is(indexed.code, 0, indexed.stderr);
+  t.regex(indexed.stderr, /films in .*films\.index/);
+  const [html, heat] = [path.join(folder.path, 'film.html'), path.join(folder.path, 'heat.png')];
+  const flags = [
+    '--index',
+    index,
+    '--html',
+    html,
+    '--heat-map',
+    heat,
+    '--draws',
+    '2',
+    '--try',
+    'budget=9e7; month=7',
+  ];
+  const { code, stdout, stderr } = await run('explain', EXAMPLE, ...flags);
+  t.is(code, 0, stderr);
+  for (const part of [
+    'The Lighthouse Keeper',
+    'What each input did',
+    'Facts',
+    'The plot',
+    'Regions of the poster',
+    'Comparable films',
+    'not used',
+  ])
+    t.true(stdout.includes(part), part);
+  t.notRegex(stdout, /(?!\n)\p{Cc}|undefined|NaN/u);
+  t.true((await readFile(html, 'utf8')).includes('budget=9e7, month=7'));
+  t.is((await sharp(heat).metadata()).format, 'png');
+});
+
+test.serial('explain and whatif as JSON; wrong calls', async (t) => {
+  const explained = await run('explain', EXAMPLE, '--json', '--draws', '0', '--head', 'boxOffice');
+  t.is(explained.code, 0, explained.stderr);
+  const explanation = JSON.parse(explained.stdout);
+  t.is(explanation.head, 'boxOffice');
+  t.is(
+    explanation.poster.heat.effects.length,
+    explanation.poster.heat.columns * explanation.poster.heat.rows,
+  );
+  const changed = await run('whatif', EXAMPLE, '--set', 'budget=9e7', '--set', 'cast=', '--json');
+  t.is(changed.code, 0, changed.stderr);
+  t.is(JSON.parse(changed.stdout).differences.length, 3);
+  for (const args of [
+    ['whatif', EXAMPLE],
+    ['whatif', EXAMPLE, '--set', 'budget'],
+    ['explain', EXAMPLE, '--draws', 'x'],
+    ['explain', path.join(root, 'examples', 'films.csv'), '--html', 'x.html'],
+  ]) {
+    const { code, stderr } = await run(...args);
+    t.is(code, 2, stderr);
+  }
+  t.is((await run('whatif', EXAMPLE, '--set', 'bugdet=3')).code, 3);
+});

@@ -106,4 +106,27 @@ export function addUnderstandingCommands(
   for (const command of [keywords, script, reviews, analyze]) {
     for (const option of textOptions()) command.addOption(option);
   }
+  addTrailerCommand(cinefuse, context, finish);
+}
+
+function addTrailerCommand(cinefuse: Command, context: Context, finish: (code: number) => void): void {
+  const trailer = cinefuse
+    .command('trailer')
+    .description('shots, scenes, key frames, light, motion and sound of a video: docs/trailers.md')
+    .argument('<file>', 'a video or sound file')
+    .option('--frames <folder>', 'save the key frames there, in the size of the video')
+    .option('--count <n>', 'key frames at most', '12')
+    .addOption(new Option('--format <format>', 'of the key frames').choices(['jpeg', 'png']).default('jpeg'))
+    .option('--no-motion', 'leave motion out')
+    .option('--no-sound', 'leave the sound out')
+    .option('--json', 'as JSON, with all curves')
+    .option('-o, --output <file>', 'write it to a file, whole or not at all')
+    .action(async (file: string, flags) => {
+      const { trailerCommand } = await import('./trailer.js');
+      finish(await trailerCommand(file, flags, context));
+    });
+  const ofMedia = ['threads', 'isolation'];
+  for (const option of predictorOptions()) {
+    if (ofMedia.includes(option.attributeName())) trailer.addOption(option);
+  }
 }

@@ -33,7 +33,7 @@ export function checkGraph(spec: EncoderSpec, graph: GraphInfo): void {
     if (!types.includes(value.type)) {
       fail(`inputs.${role}`, `a graph input of ${types.join(' or ')}`, describeGraphValue(value));
     }
-    const expected = inputShape(spec);
+    const expected = inputShape(spec, role);
     const agrees =
       value.shape.length === expected.length &&
       expected.every((size, axis) => {
@@ -72,8 +72,8 @@ function fixedProduct(shape: GraphValue['shape']): number | undefined {
   return product;
 }
 
-/** The shape in which the spec feeds its input; a name where the size is free. */
-function inputShape(spec: EncoderSpec): (number | string)[] {
+/** The shape in which the spec feeds an input; a name where the size is free. */
+function inputShape(spec: EncoderSpec, role: string): (number | string)[] {
   switch (spec.modality) {
     case 'text':
       return ['batch', 'tokens'];
@@ -82,6 +82,12 @@ function inputShape(spec: EncoderSpec): (number | string)[] {
     case 'video': {
       const frames = spec.clip.frames === 'all' ? 'frames' : spec.clip.frames;
       const size = imageSize(spec.transform);
+      if (role === 'flow' && spec.flow !== undefined) {
+        const fields = typeof frames === 'number' ? frames - 1 : 'fields';
+        if (spec.flow.layout === 'btchw') return ['batch', fields, 2, ...size];
+        if (spec.flow.layout === 'bcthw') return ['batch', 2, fields, ...size];
+        return ['batch', typeof fields === 'number' ? 2 * fields : fields, ...size];
+      }
       return spec.clip.layout === 'btchw' ? ['batch', frames, 3, ...size] : ['batch', 3, frames, ...size];
     }
     case 'audio': {

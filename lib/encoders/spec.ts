@@ -96,7 +96,8 @@ const imageSchema = z.strictObject({
 const videoSchema = z.strictObject({
   ...common,
   modality: z.literal('video'),
-  inputs: z.strictObject({ frames: graphName }),
+  /** One or both: pictures, and the flow between them (a two-stream encoder). */
+  inputs: z.strictObject({ frames: graphName.optional(), flow: graphName.optional() }),
   transform: transformSchema,
   clip: z.strictObject({
     /** Sampled frames in one clip, or 'all': the whole video is one clip. */
@@ -105,6 +106,20 @@ const videoSchema = z.strictObject({
     hop: count.max(4096).optional(),
     layout: z.enum(['btchw', 'bcthw']),
   }),
+  /**
+   * Optical flow between the neighbouring frames of a clip, in pixels of the transform's output: one field fewer than
+   * frames. With inputs.flow, and only then.
+   */
+  flow: z
+    .strictObject({
+      /** dx and dy are clipped to -bound..bound pixels. */
+      bound: z.number().positive().max(1e4),
+      /** The graph receives clipped pixels times this. */
+      scale: z.number().positive().max(1e6),
+      /** 'stacked': (batch, 2 fields, h, w): dx, dy of the first field, then of the next. */
+      layout: z.enum(['stacked', 'btchw', 'bcthw']),
+    })
+    .optional(),
   pooling: z.enum(['none', 'cls', 'mean-tokens']),
   normalize: z.boolean(),
 });
@@ -306,6 +321,20 @@ function checkConsistency(spec: EncoderSpec, where: string): void {
   };
   if (spec.modality === 'video' && spec.clip.frames !== 'all' && spec.clip.hop === undefined) {
     fail('clip.hop', 'a number of frames, since clip.frames is a number', 'undefined');
+  }
+  if (spec.modality === 'video') {
+    const { inputs, flow, clip } = spec;
+    if (inputs.frames === undefined && inputs.flow === undefined) {
+      fail('inputs', 'frames, flow or both', 'neither');
+    }
+    if ((inputs.flow === undefined) !== (flow === undefined)) {
+      fail(
+        'flow',
+        'bound, scale and layout together with inputs.flow',
+        `${flow === undefined ? 'only inputs.flow' : 'no inputs.flow'}`,
+      );
+    }
+    if (flow !== undefined && clip.frames === 1) fail('clip.frames', '2 or more, for flow', 'the number 1');
   }
   if (spec.modality !== 'audio') return;
   const { frontEnd } = spec;

@@ -1,11 +1,13 @@
 import { poolOutput } from '../encoders/embedding.js';
 import type { EncoderPool } from '../encoders/pool.js';
 import type { ImageEncoderSpec, VideoEncoderSpec } from '../encoders/spec.js';
+import type { Tensor } from '../encoders/tensor.js';
 import { InputError, ShapeError } from '../errors.js';
 import type { RgbImage, VideoFrame } from '../media/types.js';
 import type { ExecOptions } from '../ops/exec.js';
 import { frameSize, frames } from '../ops/frames.js';
 import { traced } from '../trace.js';
+import { type ClipShape, flowPlanes } from './flow-planes.js';
 
 /** A picture of a file or of a video. */
 export type Picture = RgbImage | VideoFrame;
@@ -86,23 +88,42 @@ export class ImageRunner {
     );
     const { height, width } = frameSize(pictures[0]!, crop === undefined ? { resize } : { resize, crop });
     const rows = clip === undefined ? pictures.length : pictures.length / clip;
-    let dims = [rows, 3, height, width];
-    let input = data;
-    if (spec.modality === 'video') {
-      dims = [rows, clip!, 3, height, width];
-      if (spec.clip.layout === 'bcthw') {
-        dims = [rows, 3, clip!, height, width];
-        input = channelsFirst(data, rows, clip!, height * width);
-      }
-    }
-    const name = spec.modality === 'video' ? spec.inputs.frames : spec.inputs.image;
-    const result = await this.#pool.run(
-      spec.name,
-      { [name]: { type: 'float32', dims, data: input } },
-      { signal },
-    );
+    const feeds =
+      spec.modality === 'image'
+        ? { [spec.inputs.image]: float32([rows, 3, height, width], data) }
+        : await this.#clipFeeds(spec, data, { rows, time: clip!, height, width }, options);
+    const result = await this.#pool.run(spec.name, feeds, { signal });
     return poolOutput(result[spec.output]!, rows, spec);
   }
+
+  /** What a graph of clips takes of transformed frames: themselves, their flow, or both. */
+  async #clipFeeds(
+    spec: VideoEncoderSpec,
+    data: Float32Array,
+    shape: ClipShape,
+    options: ExecOptions,
+  ): Promise<Record<string, Tensor>> {
+    const { rows, time, height, width } = shape;
+    const feeds: Record<string, Tensor> = {};
+    if (spec.inputs.flow !== undefined && spec.flow !== undefined) {
+      const { flow, transform } = spec;
+      const label = `flow of ${rows} x ${time}`;
+      feeds[spec.inputs.flow] = await traced(this.#pool.trace, 'operators', label, () =>
+        flowPlanes(data, shape, transform, flow, options),
+      );
+    }
+    if (spec.inputs.frames !== undefined) {
+      feeds[spec.inputs.frames] =
+        spec.clip.layout === 'bcthw'
+          ? float32([rows, 3, time, height, width], channelsFirst(data, rows, time, height * width))
+          : float32([rows, time, 3, height, width], data);
+    }
+    return feeds;
+  }
+}
+
+function float32(dims: number[], data: Float32Array): Tensor {
+  return { type: 'float32', dims, data };
 }
 
 /** (rows, time, 3, plane) -> (rows, 3, time, plane). */

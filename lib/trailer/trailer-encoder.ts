@@ -115,7 +115,12 @@ export class TrailerEncoder implements ModalityEncoder<DecodedVideo> {
       return frames.map((frame, position) => ({ sample, position, length: 1, key, frames: [frame] }));
     }
     const { frames: size, hop = 1 } = this.spec.clip;
-    if (size === 'all') return [{ sample, position: 0, length: 1, key, frames }];
+    if (size === 'all') {
+      // Flow is between two pictures: a single one stands still.
+      const whole =
+        frames.length === 1 && this.spec.inputs.flow !== undefined ? [frames[0]!, frames[0]!] : frames;
+      return [{ sample, position: 0, length: 1, key, frames: whole }];
+    }
     const starts: number[] = [];
     for (let start = 0; start + size <= frames.length; start += hop) starts.push(start);
     // The end of the video belongs to a clip too: the last one ends with it.

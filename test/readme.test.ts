@@ -19,6 +19,7 @@ const DOCUMENTS = [
   'docs/training.md',
   'docs/keywords.md',
   'docs/scripts.md',
+  'docs/word-vectors.md',
 ];
 
 interface Example {

@@ -10,6 +10,7 @@ import { describeError } from './failures.js';
 import { columnsOf, styleFor, wrap } from './terminal.js';
 import { addTrainingCommands } from './training-commands.js';
 import { addUnderstandingCommands } from './understanding-commands.js';
+import { addVectorsCommands } from './vectors-commands.js';
 
 const EXIT_CODES = `
 Exit codes:
@@ -63,6 +64,7 @@ function program(context: Context, finish: (code: number) => void): Command {
 
   addExplainCommands(cinefuse, context, finish);
   addUnderstandingCommands(cinefuse, context, finish);
+  addVectorsCommands(cinefuse, context, finish);
   addTrainingCommands(cinefuse, context, finish);
 
   cinefuse

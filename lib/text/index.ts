@@ -72,6 +72,7 @@ export {
   type KeywordSpan,
 } from './keywords/extract.js';
 export { TermReference } from './keywords/reference.js';
+export { type CorpusLinesOptions, corpusLines } from './vectors/corpus.js';
 export type { LoadVectorsOptions, SaveVectorsOptions, VectorFormat } from './vectors/files.js';
 export type { TrainVectorsOptions, TrainVectorsProgress } from './vectors/train.js';
 export type { VectorCorpus } from './vectors/vocabulary.js';

@@ -15,6 +15,7 @@ const DOCUMENTS = [
   'docs/errors.md',
   'docs/lstm.md',
   'docs/bundle-format.md',
+  'docs/ask.md',
   'docs/trainer.md',
   'docs/training.md',
   'docs/keywords.md',

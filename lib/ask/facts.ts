@@ -14,6 +14,8 @@ export interface Source {
   /** Of a sentence: where it is in its input, in UTF-16 units. */
   start?: number;
   end?: number;
+  /** Of a script's dialogue: who speaks. */
+  speaker?: string;
   /** Of a review: which, from 0. */
   review?: number;
   /** Of a line of dialogue: when it is shown. */
@@ -110,8 +112,10 @@ const BEFORE_GENRE = String.raw`(?:\b(?:an?|any|which|what|many|genre)\s+|是|�
 const AFTER_GENRE = String.raw`(?:s|ies)?\s*(?:films?|movies?|pictures?|片|电影|\?|？|$)`;
 const FIELDS_OF_NAMES = ['director', 'cast', 'language'] as const;
 
-/** People and languages on record, and genres, that the question names; a longer name hides those within it. */
-export function mentionsOf(question: string, films: readonly FilmRecord[]): Mention[] {
+/** People and languages on record, with the facts in which they stand, the longer names first. */
+export type Names = readonly { key: string; value: string; fields: FactField[] }[];
+
+export function namesOf(films: readonly FilmRecord[]): Names {
   const values = new Map<string, { value: string; fields: Set<FactField> }>();
   for (const { facts } of films) {
     for (const field of FIELDS_OF_NAMES) {
@@ -123,15 +127,22 @@ export function mentionsOf(question: string, films: readonly FilmRecord[]): Ment
       }
     }
   }
+  return [...values]
+    .map(([key, { value, fields }]) => ({ key, value, fields: [...fields] }))
+    .sort((x, y) => y.key.length - x.key.length);
+}
+
+/** The names and genres that a question holds; a longer name hides those within it. */
+export function mentionsOf(question: string, names: Names): Mention[] {
   let text = question;
   const mentions: Mention[] = [];
   const mention = (at: { start: number; end: number }, value: string, fields: FactField[]) => {
     mentions.push({ text: text.slice(at.start, at.end), value, fields });
     text = text.slice(0, at.start) + ' '.repeat(at.end - at.start) + text.slice(at.end);
   };
-  for (const [key, { value, fields }] of [...values].sort(([a], [b]) => b.length - a.length)) {
+  for (const { key, value, fields } of names) {
     const at = findWords(text, key);
-    if (at) mention(at, value, [...fields]);
+    if (at) mention(at, value, fields);
   }
   for (const [word, at] of genreWords(text)) {
     const before = new RegExp(`${BEFORE_GENRE}$`, 'iu').test(text.slice(0, at.start));
@@ -170,6 +181,9 @@ function isValue(field: FactField, onRecord: string, mentioned: string): boolean
 
 /** Where these words stand whole in a text. */
 export function findWords(text: string, words: string): { start: number; end: number } | undefined {
+  // Of thousands of names hardly one is there.
+  const first = words.split(/\s/, 1)[0]!.toLowerCase();
+  if (!text.toLowerCase().includes(first)) return undefined;
   const escaped = words.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/\s+/g, '\\s+');
   const match = new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{Script=Latin}\\p{N}])`, 'iu').exec(text);
   return match ? { start: match.index, end: match.index + match[0].length } : undefined;

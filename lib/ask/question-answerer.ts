@@ -13,6 +13,8 @@ import {
   type Mention,
   mentionsOf,
   nameOf,
+  type Names,
+  namesOf,
   type Source,
   yesNoAnswer,
 } from './facts.js';
@@ -21,7 +23,7 @@ import { holds } from './answer-type.js';
 import { type Phrasing, phrase } from './phrasing.js';
 import { parseQuestion, type Question } from './question.js';
 import { type FactField, type FilmRecord, readRecord } from './records.js';
-import { type FoundSentence, SentenceSearch } from './sentence-search.js';
+import { type FoundSentence, type SearchOptions, SentenceSearch } from './sentence-search.js';
 import { termsOf, wordBehind } from './terms.js';
 
 export interface QuestionAnswererOptions {
@@ -72,7 +74,7 @@ const LEAST_COVERAGE = 0.6;
 const LEAST_COVERAGE_IF_NEAR = 0.4;
 const NEAR = 0.45;
 /** A film is meant if its texts hold this much of the description. */
-const LEAST_FILM_COVERAGE = 0.5;
+const LEAST_FILM_COVERAGE = 0.6;
 
 /**
  * Holds the records of films and answers questions about them. Facts are read off the description; sentences of
@@ -81,6 +83,7 @@ const LEAST_FILM_COVERAGE = 0.5;
  */
 export class QuestionAnswerer implements AsyncDisposable {
   readonly #films: readonly FilmRecord[];
+  readonly #names: Names;
   readonly #search: SentenceSearch;
   readonly #models: TextModels | undefined;
   readonly #languageModel: LanguageModel | undefined;
@@ -93,6 +96,7 @@ export class QuestionAnswerer implements AsyncDisposable {
     languageModel: LanguageModel | undefined,
   ) {
     this.#films = films;
+    this.#names = namesOf(films);
     this.#search = search;
     this.#models = models;
     this.#languageModel = languageModel;
@@ -160,7 +164,7 @@ export class QuestionAnswerer implements AsyncDisposable {
 
   async #answer(text: string, options: AskOptions): Promise<Answer> {
     const { films, without } = this.#filmsMeant(text, options.film);
-    const mentions = mentionsOf(without, films);
+    const mentions = mentionsOf(without, this.#names);
     const parsed = parseQuestion(mentions.reduce(withoutMention, without));
     const rest = termsOf(parsed.rest);
     const answer = (
@@ -193,10 +197,9 @@ export class QuestionAnswerer implements AsyncDisposable {
     const about = termsOf([parsed.rest, ...mentions.map((mention) => mention.text)].join(' '));
     if (parsed.field || parsed.films) {
       // "Who directed the film about the lighthouse?": the description says which film is meant.
-      const film = await this.#described(without, rest.length > 0 ? rest : about, films, options);
-      if (film && parsed.films) return answer('sentence', film);
-      if (film && parsed.field)
-        return answer('fact', factAnswer([this.#films[film.sources[0]!.film]!], parsed.field));
+      const described = await this.#described(without, rest.length > 0 ? rest : about, films, options);
+      if (described && parsed.films) return answer('sentence', described);
+      if (described?.known) return answer('fact', factAnswer([described.film], parsed.field!));
       if (parsed.field && rest.length > 0) return this.#bySentence(text, parsed, rest, films, options);
     }
     return this.#bySentence(text, parsed, about, films, options);
@@ -236,35 +239,41 @@ export class QuestionAnswerer implements AsyncDisposable {
     });
   }
 
-  /** The film whose texts fit a description best; undefined if none does. */
+  /** The film whose texts fit a description best; not known if none has enough of its words. */
   async #described(
     text: string,
     about: readonly string[],
     films: readonly FilmRecord[],
     options: AskOptions,
-  ): Promise<{ known: boolean; text: string; sources: Source[] } | undefined> {
-    const found = await this.#find(text, about, films, options);
-    const best = found[0];
-    if (!best || best.coverage < LEAST_FILM_COVERAGE) return undefined;
+  ): Promise<{ known: boolean; text: string; film: FilmRecord; sources: Source[] } | undefined> {
+    if (about.length === 0) return undefined;
     const { maxSources = 3 } = options;
-    const sources = found
-      .filter(({ film }) => film === best.film)
-      .slice(0, maxSources)
-      .map(sentenceSource);
-    return { known: true, text: nameOf(best.film), sources };
+    const found = await this.#search.searchFilms(text, about, this.#lookIn(films, options));
+    const best = found[0];
+    if (!best) return undefined;
+    const known = best.coverage >= LEAST_FILM_COVERAGE;
+    const quoted = known ? [best.film] : found.slice(0, maxSources).map(({ film }) => film);
+    const sources: Source[] = [];
+    for (const film of quoted) {
+      const sentences = await this.#find(text, about, [film], options);
+      sources.push(...sentences.slice(0, known ? maxSources : 1).map(sentenceSource));
+    }
+    return { known, text: known ? nameOf(best.film) : 'no film on record fits', film: best.film, sources };
+  }
+
+  #lookIn(films: readonly FilmRecord[], { signal }: AskOptions): SearchOptions {
+    const meant = new Set(films);
+    const all = films.length === this.#films.length;
+    return { signal, accept: all ? undefined : (film) => meant.has(film) };
   }
 
   #find(
     text: string,
     about: readonly string[],
     films: readonly FilmRecord[],
-    { signal }: AskOptions,
+    options: AskOptions,
   ): Promise<FoundSentence[]> {
-    const meant = new Set(films);
-    return this.#search.search(text, about, CANDIDATES, {
-      signal,
-      accept: films.length === this.#films.length ? undefined : (film) => meant.has(film),
-    });
+    return this.#search.search(text, about, CANDIDATES, this.#lookIn(films, options));
   }
 
   async #bySentence(
@@ -349,7 +358,7 @@ function isTitle(text: string, title: string): boolean {
 
 function sentenceSource({ film, sentence, score }: FoundSentence): Source {
   const { index, id, title } = film;
-  const { field, text, start, end, review, startMs, endMs } = sentence;
+  const { field, text, start, end, speaker, review, startMs, endMs } = sentence;
   return {
     film: index,
     ...(id !== undefined && { id }),
@@ -358,6 +367,7 @@ function sentenceSource({ film, sentence, score }: FoundSentence): Source {
     quote: text,
     start,
     end,
+    ...(speaker !== undefined && { speaker }),
     ...(review !== undefined && { review }),
     ...(startMs !== undefined && { startMs }),
     ...(endMs !== undefined && { endMs }),

@@ -48,7 +48,7 @@ const FIELDS: FieldPattern[] = [
   {
     field: 'director',
     pattern:
-      /\bwho(?: is|'s| was)? (?:the )?direct(?:ed|s|or(?: of)?)\b|\bdirect(?:ed|s) by\b|\bdirector\b|导演/iu,
+      /\bwho(?: is|'s| was)? (?:the )?direct(?:ed|s|or(?: of)?)\b|\bby whom\b.{0,40}?\bdirected\b|\bdirect(?:ed|s) by\b|\bdirector\b|导演/iu,
   },
   {
     field: 'cast',

@@ -2,10 +2,12 @@
 import type { Feedback } from '../feedback.js';
 import { throwIfCancelled } from '../errors.js';
 import type { MetadataFields } from '../metadata/spec.js';
-import { type Movie, parseMovie, type TextInput } from '../movie.js';
+import { type Movie, parseMovie } from '../movie.js';
 import { Pace } from '../pace.js';
 import { splitSentences, type TextSpan, unwrapLines } from '../text/chunks.js';
 import { readText } from '../text/read-text.js';
+import { readScreenplay } from '../text/scripts/screenplay.js';
+import type { ScriptElementKind } from '../text/scripts/types.js';
 import { readReviews } from '../text/reviews.js';
 import { parseSubtitles } from '../text/subtitles.js';
 
@@ -29,6 +31,8 @@ export type FactField =
 export interface Sentence extends TextSpan {
   field: TextField;
   text: string;
+  /** Of a script's dialogue: who speaks. */
+  speaker?: string;
   /** Which review, from 0. */
   review?: number;
   /** When a line of dialogue is shown. */
@@ -49,6 +53,15 @@ export interface FilmRecord {
   notRead: { input: TextField; reason: string }[];
 }
 
+/** Of a script, what tells of the film. */
+const SPOKEN_OR_SEEN: ReadonlySet<ScriptElementKind> = new Set([
+  'heading',
+  'action',
+  'dialogue',
+  'lyrics',
+  'parenthetical',
+  'synopsis',
+]);
 /** Characters split at a time, so that the event loop turns in between. */
 const BLOCK = 20_000;
 
@@ -86,8 +99,12 @@ export async function readRecord(
       record.notRead.push({ input: field, reason: error instanceof Error ? error.message : String(error) });
     }
   };
-  const split = async (text: string, rest: Omit<Sentence, keyof TextSpan | 'text'>) => {
-    for (const block of blocks(text)) {
+  const split = async (
+    text: string,
+    rest: Omit<Sentence, keyof TextSpan | 'text'>,
+    within: TextSpan = { start: 0, end: text.length },
+  ) => {
+    for (const block of blocks(text, within)) {
       throwIfCancelled(signal);
       for (const { start, end } of splitSentences(text.slice(block.start, block.end))) {
         const at = { start: block.start + start, end: block.start + end };
@@ -96,15 +113,26 @@ export async function readRecord(
       if (pace.due) await pace.rest();
     }
   };
-  for (const field of ['synopsis', 'script'] as const) {
-    const input: TextInput | undefined = given[field];
-    if (input !== undefined) {
-      await read(field, async () => {
-        const text = await readText(input, field);
-        // The lines of a script mean something: who speaks, and what is said.
-        await split(field === 'script' ? text : unwrapLines(text), { field });
-      });
-    }
+  const { synopsis, script } = given;
+  if (synopsis !== undefined) {
+    await read('synopsis', async () =>
+      split(unwrapLines(await readText(synopsis, 'synopsis')), { field: 'synopsis' }),
+    );
+  }
+  if (script !== undefined) {
+    await read('script', async () => {
+      const text = await readText(script, 'script');
+      const unwrapped = unwrapLines(text);
+      const { screenplay } = await readScreenplay(text, {}, () => throwIfCancelled(signal));
+      for (const { kind, speaker, start, end } of screenplay.elements) {
+        if (!SPOKEN_OR_SEEN.has(kind)) continue;
+        await split(
+          unwrapped,
+          { field: 'script', ...(speaker !== undefined && { speaker }) },
+          { start, end },
+        );
+      }
+    });
   }
   const { subtitles, reviews } = given;
   if (subtitles !== undefined) {
@@ -127,9 +155,9 @@ export async function readRecord(
 }
 
 /** Parts that end with a line, or where a line is endless, at a blank. */
-function* blocks(text: string): Generator<TextSpan> {
-  for (let start = 0; start < text.length; ) {
-    let end = text.length;
+function* blocks(text: string, within: TextSpan): Generator<TextSpan> {
+  for (let start = within.start; start < within.end; ) {
+    let end = within.end;
     if (end - start > BLOCK) {
       const line = text.lastIndexOf('\n', start + BLOCK);
       const blank = text.lastIndexOf(' ', start + BLOCK);

@@ -17,6 +17,13 @@ export interface FoundSentence {
   score: number;
 }
 
+export interface FoundFilm {
+  film: FilmRecord;
+  /** Share of the description's words, weighted by how few films have them, that its texts and genres hold. */
+  coverage: number;
+  score: number;
+}
+
 interface Entry {
   film: FilmRecord;
   sentence: Sentence;
@@ -39,6 +46,8 @@ export interface SearchOptions {
 /** Sentences by their words, and stretches by their meaning, that are looked at closely. */
 const BY_WORDS = 40;
 const CHUNKS_BY_MEANING = 6;
+/** Films by their words, and by their meaning, of which the one meant is chosen. */
+const FILMS = 20;
 /** Texts embedded in one call. */
 const BATCH = 64;
 /** Embeddings of single sentences that are kept. */
@@ -47,6 +56,9 @@ const MOST_VECTORS = 20_000;
 export class SentenceSearch {
   readonly #entries: Entry[] = [];
   readonly #index = new Bm25Index();
+  /** All words of a film as one document, in the order of the films. */
+  readonly #films: { film: FilmRecord; terms: ReadonlySet<string> }[] = [];
+  readonly #filmIndex = new Bm25Index();
   readonly #encoder: TextSequenceEncoder | undefined;
   readonly #chunks: Chunk[] = [];
   readonly #vectors = new Map<number, Float32Array | undefined>();
@@ -72,8 +84,11 @@ export class SentenceSearch {
     const search = new SentenceSearch(encoder);
     const pace = new Pace();
     for (const film of films) {
+      const all = termsOf(`${film.title ?? ''} ${film.facts.genres?.join(' ') ?? ''}`);
       for (const sentence of film.sentences) {
-        const terms = termsOf(sentence.text);
+        const { text, speaker } = sentence;
+        const terms = termsOf(speaker === undefined ? text : `${speaker} ${text}`);
+        for (const term of terms) all.push(term);
         search.#index.add(terms);
         search.#entries.push({ film, sentence, terms: new Set(terms) });
         if (pace.due) {
@@ -81,6 +96,8 @@ export class SentenceSearch {
           throwIfCancelled(options.signal);
         }
       }
+      search.#filmIndex.add(all);
+      search.#films.push({ film, terms: new Set(all) });
     }
     if (encoder) await search.#embedTexts(encoder, options);
     return search;
@@ -178,6 +195,46 @@ export class SentenceSearch {
       })
       .sort((a, b) => b.score - a.score || a.sentence.start - b.sentence.start)
       .slice(0, count);
+  }
+
+  /**
+   * The films that a description fits, by the words of all their texts and by the stretch that means the most like it.
+   *
+   * @returns best first
+   * @throws as search
+   */
+  async searchFilms(
+    text: string,
+    about: readonly string[],
+    { signal, accept = () => true }: SearchOptions = {},
+  ): Promise<FoundFilm[]> {
+    throwIfCancelled(signal);
+    const query = await this.#embed(text, signal);
+    const near = new Map<FilmRecord, number>();
+    if (query) {
+      for (const { first, vector } of this.#chunks) {
+        const { film } = this.#entries[first]!;
+        if (accept(film)) near.set(film, Math.max(near.get(film) ?? 0, dot(query, vector)));
+      }
+    }
+    const byMeaning = [...near].sort(([, a], [, b]) => b - a).slice(0, FILMS);
+    const films = this.#films;
+    const byWords = this.#filmIndex.search(about, FILMS, (i) => accept(films[i]!.film));
+    const most = byWords[0]?.score ?? 1;
+    const scores = new Map(byWords.map(({ document, score }) => [films[document]!.film, score / most]));
+    const candidates = new Set([...scores.keys(), ...byMeaning.map(([film]) => film)]);
+    const weights = [...new Set(about)].map((term) => [term, this.#filmIndex.idf(term)] as const);
+    const total = weights.reduce((sum, [, weight]) => sum + weight, 0);
+    const place = new Map(films.map(({ film, terms }) => [film, terms]));
+    return [...candidates]
+      .map((film): FoundFilm => {
+        const terms = place.get(film)!;
+        const covered = weights.reduce((sum, [term, weight]) => sum + (terms.has(term) ? weight : 0), 0);
+        const words = scores.get(film) ?? 0;
+        const score = query ? (words + Math.max(0, near.get(film) ?? 0)) / 2 : words;
+        return { film, coverage: total > 0 ? covered / total : 0, score };
+      })
+      .sort((a, b) => b.score - a.score || a.film.index - b.film.index);
   }
 
   #covered(place: number, weights: ReadonlyMap<string, number>): number {

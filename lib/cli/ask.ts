@@ -106,9 +106,11 @@ function answerText(answer: Answer, style: Style, columns: number): string {
   const text = printable(answer.text);
   const lines = wrap(answer.known ? style.bold(text) : text, columns);
   if (answer.sources.length > 0) lines.push('', style.dim(answer.known ? 'from' : 'what comes nearest'));
-  for (const { title, id, film, field, quote, startMs, review } of answer.sources) {
+  for (const { title, id, film, field, quote, startMs, review, speaker } of answer.sources) {
     const at = startMs !== undefined ? ` at ${clock(startMs)}` : review !== undefined ? ` ${review + 1}` : '';
-    const place = printable(`${title ?? id ?? `film ${film + 1}`}, ${field}${at}`);
+    const place = printable(
+      `${title ?? id ?? `film ${film + 1}`}, ${field}${at}${speaker === undefined ? '' : `, ${speaker}`}`,
+    );
     lines.push(...wrap(`  ${style.dim(`${place}:`)} ${printable(quote)}`, columns));
   }
   const { languageModel } = answer;

@@ -63,6 +63,19 @@ export class GraphBuilder {
     return name;
   }
 
+  /** One node with its first `count` outputs. */
+  addMany(
+    op: string,
+    inputs: readonly string[],
+    count: number,
+    attributes?: Readonly<Record<string, OnnxAttribute>>,
+  ): string[] {
+    const name = `${op.toLowerCase()}_${this.#count++}`;
+    const outputs = Array.from({ length: count }, (_, i) => `${name}_${i}`);
+    this.#nodes.push(node(op, inputs, outputs, attributes));
+    return outputs;
+  }
+
   /** x Wᵀ + b */
   linear(x: string, weight: string, bias: string): string {
     return this.add('Gemm', [x, weight, bias], { transB: 1 });

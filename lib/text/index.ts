@@ -82,3 +82,16 @@ export {
   type SimilarWord,
   WordVectors,
 } from './vectors/word-vectors.js';
+export type { NeuralReviewClassifier } from './neural/classifier.js';
+export { EncoderTexts, type EncoderTextsOptions } from './neural/encoder-texts.js';
+export type { TextTrainingOptions } from './neural/fit.js';
+export type { WordVectorSource } from './neural/initialise.js';
+export type {
+  EncoderOptions,
+  LstmOptions,
+  TextCnnOptions,
+  TextNetworkOptions,
+  WordInputOptions,
+} from './neural/kinds.js';
+export { exportReviewOnnx } from './neural/onnx.js';
+export { type VocabularyOptions, WordVocabulary } from './neural/vocabulary.js';

@@ -1,5 +1,6 @@
 /** The table of kinds of classifiers: a line here, a type there, and fit, load and cross-validation know it. */
 import { describeValue, InputError } from '../../errors.js';
+import type { EncoderOptions, LstmOptions, TextCnnOptions } from '../neural/kinds.js';
 import type { ReviewClassifier } from './classifier.js';
 import type { NaiveBayesOptions, NbSvmOptions, SvmOptions } from './linear-kinds.js';
 import type { StoredClassifier } from './stored.js';
@@ -9,6 +10,9 @@ export interface ReviewKindOptions {
   'naive-bayes': NaiveBayesOptions;
   svm: SvmOptions;
   'nb-svm': NbSvmOptions;
+  'text-cnn': TextCnnOptions;
+  lstm: LstmOptions;
+  encoder: EncoderOptions;
 }
 
 export type ReviewKindName = keyof ReviewKindOptions;
@@ -62,6 +66,9 @@ const KINDS: Kinds = {
   'naive-bayes': async () => (await import('./linear-kinds.js')).naiveBayesKind,
   svm: async () => (await import('./linear-kinds.js')).svmKind,
   'nb-svm': async () => (await import('./linear-kinds.js')).nbSvmKind,
+  'text-cnn': async () => (await import('../neural/kinds.js')).TEXT_CNN,
+  lstm: async () => (await import('../neural/kinds.js')).LSTM,
+  encoder: async () => (await import('../neural/kinds.js')).ENCODER,
 };
 
 /** @throws InputError ERR_INPUT_VALUE  no such kind */

@@ -6,7 +6,7 @@ import { randomOf } from '../../../lib/train/random.js';
 import { throwsCode } from './throws-code.js';
 
 test('words and marks, contractions cut, places kept', (t) => {
-  const text = "It DOESN'T work… we’ll see!! 我不喜欢这部电影。";
+  const text = "It DOESN'T work… we’ll see!! 电影。";
   const words = networkWords(text);
   t.deepEqual(
     words.map((word) => word.text),

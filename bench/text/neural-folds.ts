@@ -71,7 +71,7 @@ const table = (JSON.parse(await readFile(vectorsFile!, 'utf8')) as { vectors: Re
   .vectors;
 const vectors = {
   dim: 100,
-  get: (word: string) =>
+  vector: (word: string) =>
     Object.hasOwn(table, word) ? Float32Array.from(table[word]!.slice(0, 100)) : undefined,
 };
 const fold = new Uint8Array(rt.texts.length);

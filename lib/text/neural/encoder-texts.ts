@@ -228,7 +228,7 @@ export class EncoderTexts {
     await Promise.all(
       runs.map(async (run) => {
         const vectors = await this.#run(run, signal);
-        run.forEach((chunk, i) => parts.set(chunk, vectors[i]!));
+        for (const [i, chunk] of run.entries()) parts.set(chunk, vectors[i]!);
       }),
     );
     return texts.map((_, text) => {

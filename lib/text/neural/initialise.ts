@@ -10,7 +10,7 @@ const WORD_BOUND = 0.25;
 export interface WordVectorSource {
   readonly dim: number;
   /** (dim), or undefined for a word it does not have. */
-  get(word: string): Float32Array | undefined;
+  vector(word: string): Float32Array | undefined;
 }
 
 /**
@@ -38,7 +38,7 @@ export function initialTextWeights(
       const dim = shape[1]!;
       const source = vectors[Number(name.slice('embedding.'.length))];
       words?.forEach((word, row) => {
-        const vector = word === '' ? undefined : source?.get(word);
+        const vector = word === '' ? undefined : source?.vector(word);
         if (vector) data.set(vector, row * dim);
       });
       data.fill(0, PADDING_ID * dim, (PADDING_ID + 1) * dim);

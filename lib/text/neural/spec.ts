@@ -67,7 +67,7 @@ export function textWeightShapes(spec: TextNetworkSpec): Map<string, readonly nu
   const { input, body, dense, outputs } = spec;
   const shapes = new Map<string, readonly number[]>();
   if (input.kind === 'words') {
-    input.channels.forEach(({ dim }, i) => shapes.set(`embedding.${i}`, [input.rows, dim]));
+    for (const [i, { dim }] of input.channels.entries()) shapes.set(`embedding.${i}`, [input.rows, dim]);
   }
   let width = stepSize(spec);
   if (body.kind === 'text-cnn') {

@@ -91,7 +91,7 @@ async function runOnnx(t: ExecutionContext, classifier: NeuralReviewClassifier, 
   const steps = Math.max(1, ...ids.map(({ length }) => length)) + 2;
   // Behind a row's end any id may stand.
   const all = new BigInt64Array(texts.length * steps).fill(3n);
-  ids.forEach((row, i) => all.set(BigInt64Array.from(row, BigInt), i * steps));
+  for (const [i, row] of ids.entries()) all.set(BigInt64Array.from(row, BigInt), i * steps);
   return session.run({
     input_ids: new Tensor('int64', all, [texts.length, steps]),
     lengths: new Tensor(

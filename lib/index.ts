@@ -14,6 +14,14 @@ export {
   ShapeError,
   TrainError,
 } from './errors.js';
+export {
+  type AnalyzeFilmOptions,
+  analyzeFilm,
+  type AnalyzedInput,
+  type FilmAnalysis,
+  type TextSentiment,
+  type TonedSentence,
+} from './analyze.js';
 export type { Device } from './device.js';
 export type {
   Check,

@@ -21,6 +21,7 @@ const DOCUMENTS = [
   'docs/keywords.md',
   'docs/scripts.md',
   'docs/word-vectors.md',
+  'docs/analyze.md',
 ];
 
 interface Example {

@@ -1,6 +1,6 @@
 /** A film's analysis as text for people. */
 import type { AnalyzedInput, FilmAnalysis } from '../analyze.js';
-import { bar, milliseconds, padEnd, padStart, printable, type Style, truncate, wrap } from './terminal.js';
+import { bar, milliseconds, padEnd, printable, type Style, truncate, wrap } from './terminal.js';
 
 interface Look {
   style: Style;
@@ -17,6 +17,9 @@ const WORDS: Record<AnalyzedInput, string> = {
 const LABEL = 16;
 
 const percent = (share: number) => `${Math.round(100 * share)} %`;
+
+const clock = (ms: number) =>
+  `${Math.floor(ms / 60_000)}:${String(Math.floor(ms / 1000) % 60).padStart(2, '0')}`;
 
 /** "label   text that is wrapped beside it". */
 function beside(label: string, text: string, { columns }: Look, indent = 2): string[] {
@@ -91,9 +94,27 @@ function subtitleLines({ subtitles }: FilmAnalysis): string[] {
   if (!subtitles) return [];
   const { cues, words, tone } = subtitles;
   const last = cues.at(-1)!.endMs;
-  const length = `${Math.floor(last / 60_000)}:${padStart(String(Math.floor(last / 1000) % 60), 2).replace(' ', '0')}`;
   const toned = tone === null ? '' : `, tone ${tone.toFixed(2)}`;
-  return ['', `  Subtitles: ${cues.length} lines, ${words} words, the last at ${length}${toned}`];
+  return ['', `  Subtitles: ${cues.length} lines, ${words} words, the last at ${clock(last)}${toned}`];
+}
+
+function trailerLines({ trailer }: FilmAnalysis, look: Look): string[] {
+  if (!trailer) return [];
+  const { pictures, sound, durationMs } = trailer;
+  const lines = ['', `  Trailer: ${clock(durationMs)}`];
+  if (pictures) {
+    const { shots, transitions, keyFrames } = pictures;
+    const kinds = (['cut', 'fade', 'dissolve'] as const).map((kind) => {
+      const count = transitions.filter((one) => one.kind === kind).length;
+      return count === 0 ? [] : [`${count} ${kind}${count === 1 ? '' : 's'}`];
+    });
+    lines.push(...beside('shots', [`${shots.length}`, ...kinds.flat()].join(', '), look, 4));
+    const frames = keyFrames.map(({ timeMs, file }) => file ?? clock(timeMs));
+    if (frames.length > 0) lines.push(...beside('key frames', frames.join(', '), look, 4));
+  }
+  const loudness = sound?.loudness.integratedLufs;
+  if (typeof loudness === 'number') lines.push(...beside('loudness', `${loudness.toFixed(1)} LUFS`, look, 4));
+  return lines;
 }
 
 function leftOut({ notRead, missing }: FilmAnalysis, look: Look): string[] {
@@ -117,6 +138,7 @@ export function analysisText(analysis: FilmAnalysis, source: string, look: Look)
     ...scriptLines(analysis, look),
     ...subtitleLines(analysis),
     ...reviewLines(analysis, look),
+    ...trailerLines(analysis, look),
     ...leftOut(analysis, look),
     '',
     style.dim(`  ${milliseconds(analysis.milliseconds)}`),

@@ -16,6 +16,8 @@ export interface AnalyzeFlags extends PredictorFlags {
   keywords: boolean;
   sentiment: boolean;
   trailer: boolean;
+  /** Where key frames are saved. */
+  frames?: string;
   skipBadInputs?: boolean;
   json?: boolean;
   output?: string;
@@ -42,7 +44,7 @@ export async function analyzeCommand(
     const options: AnalyzeFilmOptions = {
       keywords: flags.keywords,
       sentiment: flags.sentiment,
-      trailer: flags.trailer,
+      trailer: flags.trailer && (flags.frames === undefined || { keyFrames: { directory: flags.frames } }),
       onInputError: flags.skipBadInputs ? 'skip' : 'throw',
       models,
       signal,

@@ -96,6 +96,7 @@ export function addUnderstandingCommands(
     .option('--no-keywords', 'leave key words out')
     .option('--no-sentiment', 'leave tone and what reviews say out')
     .option('--no-trailer', 'leave the trailer out')
+    .option('--frames <folder>', 'save the key frames of the trailer there; of one film')
     .option('--skip-bad-inputs', 'go on without an input that cannot be read, and say so')
     .option('--json', 'a JSON document a film, one a line')
     .option('-o, --output <file>', 'write the results to a file, whole or not at all')

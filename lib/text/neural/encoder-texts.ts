@@ -23,8 +23,10 @@ export interface EncoderTextsOptions {
   length?: number | undefined;
   /** Threads of ONNX Runtime. Default 2. */
   threads?: number | undefined;
-  /** Vectors kept for texts that come again (folds, epochs), in bytes. Default 0: none. */
+  /** Vectors kept for texts that come again (in folds), in bytes. Default 0: none. */
   cacheBytes?: number | undefined;
+  /** Where they are kept, by text: to be filled before, or looked at after. */
+  cache?: Map<string, Float32Array> | undefined;
 }
 
 interface Chunk {
@@ -54,7 +56,7 @@ export class EncoderTexts {
   readonly #pool: EncoderPool;
   readonly #thread: TextThread;
   readonly #files: TokenizerFiles;
-  readonly #cache = new Map<string, Float32Array>();
+  readonly #cache: Map<string, Float32Array>;
   #cached = 0;
 
   private constructor(
@@ -73,6 +75,7 @@ export class EncoderTexts {
     this.#temporary = parts.temporary;
     this.#pool = parts.pool;
     this.#files = parts.files;
+    this.#cache = options.cache ?? new Map();
     this.#thread = new TextThread();
   }
 
@@ -277,7 +280,6 @@ export class EncoderTexts {
   }
 
   async dispose(): Promise<void> {
-    this.#cache.clear();
     await Promise.all([this.#pool.dispose(), this.#thread.dispose()]);
     if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 #include "../../native/ops/layer_norm/layer_norm.h"
 #include "../../native/ops/linear/linear.h"
+#include "../../native/ops/lstm/lstm_backward.h"
 #include "verify.h"
 
 namespace cinefuse::verify {
@@ -81,12 +82,60 @@ void spoiled_rows(Suite& suite) {
                 [&](const Exec& exec, float* y) { linear(layer, rows, x.data(), y, exec); });
 }
 
+// Few units, which one block has, and more, which several share; rows of no steps among them.
+void lstms(Suite& suite) {
+  struct Shape {
+    int64_t batch, time, input, hidden;
+    int directions;
+  };
+  for (const Shape& z : std::vector<Shape>{
+           {1, 1, 1, 1, 1}, {5, 4, 3, 9, 2}, {2, 3, 7, 261, 1}, {37, 50, 80, 64, 2}, {64, 20, 300, 512, 1}}) {
+    if (suite.small() && z.batch * z.time * z.hidden > 2000) continue;
+    Random random(4);
+    const LstmShape s{z.input, z.hidden, z.directions};
+    const float scale = 1.f / std::sqrt(static_cast<float>(z.hidden));
+    const int64_t steps = z.batch * z.time * s.width(), ends = z.batch * s.width();
+    const auto gates = z.directions * s.gates();
+    const std::vector<float> x = random.numbers(z.batch * z.time * z.input),
+                             input = random.numbers(gates * z.input, scale),
+                             hidden = random.numbers(gates * z.hidden, scale), bias = random.numbers(gates),
+                             h0 = random.numbers(ends), c0 = random.numbers(ends), dy = random.numbers(steps),
+                             dh = random.numbers(ends);
+    auto lengths = std::make_shared<std::vector<int32_t>>();
+    for (int64_t b = 0; b < z.batch; ++b) {
+      lengths->push_back(static_cast<int32_t>(z.batch == 1 ? z.time : b * 3 % (z.time + 1)));
+    }
+    const LstmSequence q{z.batch, z.time, x.data(), lengths, h0.data(), c0.data()};
+    const LstmWeights w{input.data(), hidden.data(), bias.data()};
+    const std::string name = format("lstm %lld x %lld x %lld -> %d x %lld", (long long)z.batch,
+                                    (long long)z.time, (long long)z.input, z.directions, (long long)z.hidden);
+    const Lstm layer = lstm_prepare(s, w, Exec());
+    suite.compare(name, steps + 2 * ends, 1e-5f, false, [&](const Exec& exec, float* out) {
+      lstm(layer, q, {out, out + steps, out + steps + ends, nullptr}, exec);
+    });
+    const int64_t inputs = static_cast<int64_t>(x.size()), all = gates * (z.input + z.hidden + 1);
+    suite.compare(name + " in training", inputs + all + 2 * ends, 2e-5f, true,
+                  [&](const Exec& exec, float* out) {
+                    std::vector<float> y(steps), h(ends), c(ends), saved(5 * steps);
+                    lstm_forward(s, w, q, {y.data(), h.data(), c.data(), saved.data()}, exec);
+                    float* const dinput = out + inputs;
+                    float* const dhidden = dinput + gates * z.input;
+                    float* const db = dhidden + gates * z.hidden;
+                    lstm_backward(s, w, q,
+                                  {y.data(), saved.data(), dy.data(), dh.data(), nullptr, out, dinput,
+                                   dhidden, db, db + gates, db + gates + ends},
+                                  exec);
+                  });
+  }
+}
+
 }  // namespace
 
 void verify_layers(Suite& suite) {
   activations(suite);
   layer_norms(suite);
   linears(suite);
+  lstms(suite);
   spoiled_rows(suite);
 }
 

@@ -96,13 +96,16 @@ async function serving(size: Size): Promise<BenchCase> {
   const x = randomF32(batch * time * inputSize, 5, 0);
   const turned = swapped(x, batch, time);
   const gates = directions * 4 * hiddenSize;
+  const out = new Float32Array(batch * time * directions * hiddenSize);
+  const flops = 2 * batch * time * gates * (inputSize + hiddenSize);
   return {
     name: `${batch} x ${time} x ${inputSize} -> ${directions} x ${hiddenSize}`,
-    flops: 2 * batch * time * gates * (inputSize + hiddenSize),
+    flops,
     bytes: 4 * (gates * (inputSize + hiddenSize) + batch * time * (inputSize + directions * hiddenSize)),
     items: batch,
     contenders: {
-      cinefuse: async () => (await layer.run(x, { time })).y,
+      cinefuse: async () => (await layer.run(x, { time, out })).y,
+      ...(batch === 1 && { 'cinefuse, runSync': () => layer.runSync(x, { time, out }).y }),
       'onnxruntime-node': () => peer.run({ x: turned }),
     },
     check: (results) => {

@@ -168,6 +168,16 @@ for (const { label, exec } of ways()) {
     }
   });
 
+  test(`states near 0 keep their relative accuracy, huge inputs saturate ${label}`, async (t) => {
+    for (const scale of [1e-12, 1e-5, 1e-2, 30, 1e3, 1e30]) {
+      const p = problem(3, 4, 5, 21, 1, { ragged: false, states: false });
+      const scaled = { ...p, bias: undefined, x: p.x.map((v) => v * scale) };
+      const ref = lstmReference(scaled);
+      const got = await lstmForward(scaled, exec);
+      t.true(worst(got.y, ref.y) < 2e-6, `${scale} ${label}: ${worst(got.y, ref.y)}`);
+    }
+  });
+
   test(`NaN stays in its row and direction ${label}`, async (t) => {
     const p = problem(17, 5, 4, 9, 2, { ragged: false });
     const clean = await lstmForward(p, exec);

@@ -13,6 +13,7 @@ const DOCUMENTS = [
   'README.md',
   'docs/cuda.md',
   'docs/errors.md',
+  'docs/explain.md',
   'docs/lstm.md',
   'docs/bundle-format.md',
   'docs/ask.md',

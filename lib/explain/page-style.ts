@@ -13,6 +13,7 @@ export const FILM_STYLE = `
 td.text { max-width: 460px; }
 th.text, td.text { text-align: left; white-space: normal; }
 .up { color: #1d4fbf; } .down { color: #b0480a; }
+.legend { white-space: nowrap; }
 .legend i { display: inline-block; width: 12px; height: 12px; margin: 0 4px 0 12px; border-radius: 2px; }
 ul.plain { padding-left: 20px; }
 @media (max-width: 560px) { .top { grid-template-columns: 1fr; } }

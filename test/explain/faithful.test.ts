@@ -4,8 +4,8 @@ import { Predictor } from '../../lib/index.js';
 import { openDataset } from '../../lib/train/index.js';
 import { sharedPath, sharedTest } from '../shared.js';
 
-/** A second or so of CPU a film. */
-const FILMS = 12;
+/** A second of CPU a film. */
+const FILMS = 16;
 
 sharedTest('explanations of real films are faithful', ['data/movies/movies.csv'], async (t) => {
   const dataset = await openDataset(sharedPath('data', 'movies'));
@@ -15,8 +15,8 @@ sharedTest('explanations of real films are faithful', ['data/movies/movies.csv']
   const checks = await checksOf(predictor, dataset, rows, {
     draws: 3,
     seed: 7,
-    maxWords: 60,
-    posterCells: 7,
+    maxWords: 20,
+    posterCells: 5,
   });
   for (const [kind, least] of [
     ['synopsis: words', 0.9],

@@ -83,3 +83,24 @@ test.serial('script: who speaks and every scene; JSON whole; subtitles by their 
   t.regex(srt.stdout, /^19 lines of dialogue/);
   t.regex(srt.stdout, /1:30:00/);
 });
+
+test.serial('analyze: a report for people, a JSON line a film, bad inputs said', async (t) => {
+  const [text, json] = await Promise.all([
+    run(['analyze', EXAMPLE, '--no-trailer']),
+    run(['analyze', EXAMPLE, '--no-sentiment', '--no-keywords', '--json']),
+  ]);
+  t.is(text.code, 0, text.stderr);
+  t.is(text.stderr, '');
+  for (const part of ['The Lighthouse Keeper', 'Key words', 'ASTRID 51 %', 'GENERATOR ROOM', 'Not given']) {
+    t.true(text.stdout.includes(part), part);
+  }
+  t.true(text.stdout.split('\n').every((line) => line.length <= 80));
+  const film = JSON.parse(json.stdout);
+  t.like(film, { ok: true, source: EXAMPLE, id: 'the-lighthouse-keeper' });
+  t.true(film.trailer.pictures.keyFrames.length > 0);
+  t.is(film.script, undefined);
+  t.is((await run(['analyze', EXAMPLE, '--no-sentiment', '--no-keywords', '--no-trailer'])).code, 2);
+  const missing = await run(['analyze', path.join(EXAMPLE, 'none.json')]);
+  t.is(missing.code, 3);
+  t.regex(missing.stderr, /ERR_INPUT_FILE/);
+});

@@ -4,7 +4,8 @@ import path from 'node:path';
 import test from 'ava';
 import { packageRoot } from '../../../lib/native.js';
 import { parseScreenplay, readScreenplay, tidy } from '../../../lib/text/scripts/screenplay.js';
-import type { Screenplay } from '../../../lib/text/scripts/types.js';
+import { randomOf } from '../../../lib/train/random.js';
+import type { Screenplay, ScriptElementKind } from '../../../lib/text/scripts/types.js';
 import { throwsTyped } from '../../errors.js';
 import { sharedPath, sharedTest } from '../../shared.js';
 
@@ -217,6 +218,117 @@ test('places: every element stands where it says, in any line ends', (t) => {
   );
   t.true(Math.abs(characters.reduce((sum, { share }) => sum + share, 0) - 1) < 1e-9);
   t.true(words > 480 && words < 560 && pages >= 2 && pages <= 4);
+});
+
+/** Words in lines of at most `width` columns. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + word.length >= width) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
+}
+
+const INDENT: Partial<Record<ScriptElementKind, [columns: number, width: number]>> = {
+  character: [37, 60],
+  parenthetical: [31, 25],
+  dialogue: [25, 35],
+};
+
+/** A script as a typewriter has it: by indentation alone, with page numbers. */
+function typed({ elements }: Screenplay): string {
+  const lines: string[] = [];
+  for (const { kind, text } of elements) {
+    const [columns, width] = INDENT[kind] ?? [15, 60];
+    if (kind !== 'dialogue' && kind !== 'parenthetical') lines.push('');
+    for (const line of wrapped(text, width)) lines.push(' '.repeat(columns) + line);
+    if (kind === 'heading') lines.push('');
+    if (kind === 'action' && lines.length % 7 === 0) lines.push('', `${' '.repeat(70)}${lines.length}.`);
+  }
+  return lines.join('\n');
+}
+
+test('the same script typed by indentation is read the same', (t) => {
+  const file = path.join(packageRoot(), 'examples', 'the-lighthouse-keeper', 'script.fountain');
+  const fountain = parseScreenplay(readFileSync(file, 'utf8'));
+  const plain = parseScreenplay(typed({ ...fountain, elements: fountain.elements.slice(1) }));
+  t.is(plain.format, 'plain');
+  t.deepEqual(
+    listing(plain).filter((line) => !line.startsWith('mark')),
+    listing(fountain).slice(1),
+  );
+  t.deepEqual(plain.characters, fountain.characters);
+  t.deepEqual(
+    plain.scenes.map(({ heading, speakers }) => [heading, speakers]),
+    fountain.scenes.map(({ heading, speakers }) => [heading, speakers]),
+  );
+});
+
+test('any lines in any order: elements in order, apart, with their own text; every word is somewhere', (t) => {
+  const random = randomOf(6);
+  const pieces = [
+    ...[
+      'INT. ROOM - DAY',
+      '.FORCED',
+      'ANNA',
+      'ANNA (V.O.) ^',
+      '@McX',
+      '(softly)',
+      'Some words here.',
+      'CUT TO:',
+    ],
+    ...[
+      '> middle <',
+      '> Out.',
+      '~la la',
+      '# Act',
+      '= synopsis',
+      '===',
+      '[[note]]',
+      '[[open',
+      '/* gone */',
+      '/*',
+    ],
+    ...[
+      '!ACT NOW',
+      'BO: Yes.',
+      '李明：好。',
+      '第二场 夜 内 家',
+      '12.',
+      '(MORE)',
+      '*bold* _under_',
+      '',
+      '',
+      '  ',
+      '\t\tDEEP',
+    ],
+  ];
+  for (let round = 0; round < 300; round++) {
+    const lines = Array.from({ length: 1 + Math.floor(random.next() * 30) }, () => {
+      const indent = random.next() < 0.3 ? ' '.repeat(Math.floor(random.next() * 40)) : '';
+      return indent + pieces[Math.floor(random.next() * pieces.length)]!;
+    });
+    const text = `words first\n${lines.join(random.next() < 0.5 ? '\n' : '\r\n')}`;
+    const { elements, scenes } = parseScreenplay(text);
+    let end = 0;
+    for (const element of elements) {
+      t.true(element.end >= element.start, text);
+      // A note stands inside the paragraph that it is about.
+      if (element.kind === 'note') continue;
+      t.true(element.start >= end, text);
+      end = element.end;
+    }
+    const outside = elements.reduceRight(
+      (rest, { start, end }) => rest.slice(0, start) + ' '.repeat(end - start) + rest.slice(end),
+      text.replace(/\/\*[\s\S]*?\*\//g, (comment) => ' '.repeat(comment.length)),
+    );
+    t.regex(outside, /^[\s!@.>~#=<：:*]*$/, JSON.stringify(text));
+    for (const [i, { first, last }] of scenes.entries()) {
+      t.true(last > first && first === (scenes[i - 1]?.last ?? first));
+    }
+  }
 });
 
 sharedTest('a screenplay of others: its scenes and who speaks', ['data/movies/media'], (t) => {

@@ -6,7 +6,7 @@ import { type BenchSuite, type Measurement, QUICK_RUN, type RunOptions, runSuite
 import { npmVersions } from './npm.js';
 import { endPeers, notRun, pythonPeers, pythonVersions, shaped } from './peers.js';
 
-export const SUITES = ['mel', 'frames', 'fusion', 'attention', 'head'] as const;
+export const SUITES = ['mel', 'frames', 'fusion', 'attention', 'head', 'flow'] as const;
 
 /** Shorter turns than those of `npm run bench`, since there are some 160 contenders. */
 const RUN: RunOptions = { rounds: 5, secondsPerTurn: 0.15, warmUpCalls: 2, quick: false };

@@ -28,7 +28,7 @@ def contender(work, name, *libraries):
 
 def prepare(work, parameters, arrays):
     """({name: call}, {name: what it lacks})"""
-    for module in ('mel', 'frames', 'fusion'):
+    for module in ('mel', 'frames', 'fusion', 'flow'):
         importlib.import_module(module)
     ready, missing = {}, {}
     for name, libraries, make in _works.get(work, []):

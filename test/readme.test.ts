@@ -15,6 +15,7 @@ const DOCUMENTS = [
   'docs/errors.md',
   'docs/explain.md',
   'docs/lstm.md',
+  'docs/motion.md',
   'docs/bundle-format.md',
   'docs/ask.md',
   'docs/trainer.md',

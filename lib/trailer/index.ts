@@ -9,6 +9,7 @@ export {
   type TrailerAnalysis,
   type TrailerProgress,
 } from './analyze.js';
+export { type CameraMove, cameraMove } from './camera.js';
 export type { Curve, Look, PictureFigures } from './figures.js';
 export type { KeyFrame } from './key-frames.js';
 export type { Loudness } from './loudness.js';

@@ -35,7 +35,7 @@ export interface TrainVectorsOptions {
   seed?: number | undefined;
   /**
    * Default 1: the same vectors, bit for bit, each time (on one instruction set). With more the threads write the same
-   * vectors without locks, which is faster and as good, but no two runs give the same numbers.
+   * vectors without locks, which is as good and on natural text somewhat faster, but no two runs give the same numbers.
    */
   threads?: number | undefined;
   isa?: Isa | undefined;

@@ -16,6 +16,7 @@ const DOCUMENTS = [
   'docs/explain.md',
   'docs/lstm.md',
   'docs/motion.md',
+  'docs/neural-text.md',
   'docs/bundle-format.md',
   'docs/ask.md',
   'docs/trainer.md',

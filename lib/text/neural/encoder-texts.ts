@@ -21,7 +21,7 @@ export interface EncoderTextsOptions {
   tokens?: { output: string; dim: number } | undefined;
   /** Most tokens of a text whose vectors are kept. Default 128. */
   length?: number | undefined;
-  /** Threads of ONNX Runtime. Default 2. */
+  /** Threads of ONNX Runtime. Default: EncoderPool's. */
   threads?: number | undefined;
   /** Vectors kept for texts that come again (in folds), in bytes. Default 0: none. */
   cacheBytes?: number | undefined;
@@ -145,7 +145,7 @@ export class EncoderTexts {
     const files = await tokenizerFiles({ spec, directory });
     const pool = await EncoderPool.create([{ spec, directory }], {
       workers: 1,
-      threads: options.threads ?? 2,
+      threads: options.threads,
     });
     return new EncoderTexts(spec, options, { directory, temporary, pool, files });
   }

@@ -3,6 +3,7 @@
 
 #include "../../native/ops/frames/frames.h"
 #include "../../native/ops/mel/mel.h"
+#include "../../native/ops/optical_flow/optical_flow.h"
 #include "verify.h"
 
 namespace cinefuse::verify {
@@ -206,11 +207,56 @@ void pictures(Suite& suite) {
   }
 }
 
+// A pattern that moves, of sizes around a tile, in several levels; bytes and floats.
+void flows(Suite& suite) {
+  struct Shape {
+    int64_t n, height, width;
+  };
+  for (const Shape& z : std::vector<Shape>{{2, 1, 1}, {2, 5, 33}, {3, 33, 47}, {9, 90, 160}, {3, 360, 641}}) {
+    if (suite.small() && z.n * z.height * z.width > 6000) continue;
+    std::vector<float> floats;
+    std::vector<uint8_t> bytes;
+    for (int64_t i = 0; i < z.n; ++i) {
+      for (int64_t y = 0; y < z.height; ++y) {
+        for (int64_t x = 0; x < z.width; ++x) {
+          const double p = x - 1.5 * i, q = y + 0.75 * i;
+          floats.push_back(static_cast<float>(128 + 40 * std::sin(0.4 * p + 0.2 * q) +
+                                              35 * std::cos(0.35 * q - 0.15 * p) +
+                                              20 * std::sin(0.9 * p) * std::cos(0.7 * q)));
+          bytes.push_back(static_cast<uint8_t>(floats.back()));
+        }
+      }
+    }
+    for (const bool of_bytes : {false, true}) {
+      OpticalFlowParams p{};
+      p.n = z.n;
+      p.height = z.height;
+      p.width = z.width;
+      p.iterations = 3;
+      p.window = 2.5f;
+      p.regularization = 1e-3f;
+      if (of_bytes) {
+        p.bytes = bytes.data();
+      } else {
+        p.floats = floats.data();
+      }
+      const std::string name = format("optical flow of %lld x %lld x %lld%s", (long long)z.n,
+                                      (long long)z.height, (long long)z.width, of_bytes ? " bytes" : "");
+      suite.compare(name, 2 * (z.n - 1) * z.height * z.width, 1e-3f, true, [=](const Exec& exec, float* out) {
+        OpticalFlowParams own = p;
+        own.flow = out;
+        optical_flow(own, exec);
+      });
+    }
+  }
+}
+
 }  // namespace
 
 void verify_media(Suite& suite) {
   mels(suite);
   pictures(suite);
+  flows(suite);
 }
 
 }  // namespace cinefuse::verify

@@ -25,6 +25,7 @@ const DOCUMENTS = [
   'docs/scripts.md',
   'docs/word-vectors.md',
   'docs/analyze.md',
+  'docs/reviews.md',
 ];
 
 interface Example {

@@ -3,16 +3,10 @@
  * vectors, which lie beside a development checkout. Where they are not, the test is skipped under a name that says so.
  */
 import { existsSync } from 'node:fs';
-import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { packageRoot } from '../lib/native.js';
+import { sharedPath } from './shared-path.js';
 
-/** The folder with the material, by CINEFUSE_SHARED or beside the checkout. */
-export const SHARED = process.env.CINEFUSE_SHARED ?? path.join(packageRoot(), '..', 'shared');
-
-export function sharedPath(...parts: string[]): string {
-  return path.join(SHARED, ...parts);
-}
+export { SHARED, sharedPath } from './shared-path.js';
 
 /** A test that needs `needs` (paths under the shared folder). */
 export function sharedTest(title: string, needs: string[], body: (t: ExecutionContext) => unknown): void {

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { fitReviewClassifier, type ReviewClassifier } from '../../lib/text/index.js';
 import { TextModels } from '../../lib/text-models.js';
-import { sharedPath } from '../../test/shared.js';
+import { sharedPath } from '../../test/shared-path.js';
 import { REAL, realReviews } from '../../test/text/sentiment/reviews-data.js';
 import { type BenchCase, defineSuite, type Figures } from '../harness.js';
 

@@ -1,6 +1,6 @@
 /** A few reviews, made up, and the real ones where they are. */
 import { readFileSync } from 'node:fs';
-import { sharedPath } from '../../shared.js';
+import { sharedPath } from '../../shared-path.js';
 
 export const POSITIVE = [
   'A wonderful film with great acting.',

@@ -21,6 +21,7 @@ const DOCUMENTS = [
   'docs/ask.md',
   'docs/trainer.md',
   'docs/training.md',
+  'docs/trailers.md',
   'docs/keywords.md',
   'docs/scripts.md',
   'docs/word-vectors.md',

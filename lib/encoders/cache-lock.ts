@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
+import { writeWhole } from '../write-whole.js';
 
 /**
  * What was fetched first: trust on first use. A file whose preset pins no hash is held against the hash that it had when
@@ -63,8 +62,5 @@ export async function writeLock(file: string, entries: CacheLock['files']): Prom
 async function replaceLock(file: string, entries: CacheLock['files']): Promise<void> {
   const lock = await readLock(file);
   Object.assign(lock.files, entries);
-  await mkdir(dirname(file), { recursive: true });
-  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
-  await writeFile(temporary, `${JSON.stringify(lock, null, 2)}\n`);
-  await rename(temporary, file);
+  await writeWhole(file, `${JSON.stringify(lock, null, 2)}\n`, { createFolder: true });
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { copyFile, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { CinefuseError, ModelError, throwIfCancelled } from '../errors.js';
@@ -9,6 +9,7 @@ import { downloadBlob, type HubAccess, type HubFile, listFiles } from './hub-dow
 import type { EncoderModel } from './pool.js';
 import { completeSpec, findPreset, PRESETS, type Preset } from './presets.js';
 import { type EncoderSpec, prefixSpecPaths } from './spec.js';
+import { writeWhole } from '../write-whole.js';
 
 export interface ModelCacheOptions {
   /** Default: HF_HUB_CACHE, else `hub` in HF_HOME, else ~/.cache/huggingface/hub: shared with every Hugging Face tool. */
@@ -159,7 +160,7 @@ export class ModelCache {
       onBytes(file.bytes);
       before += file.bytes;
     }
-    await writeWhole(join(this.#folder(preset), 'refs', revision), commit);
+    await writeWhole(join(this.#folder(preset), 'refs', revision), commit, { createFolder: true });
     await writeLock(this.#lockFile, trusted);
     return (await this.find(name))!;
   }
@@ -286,11 +287,4 @@ async function linkInto(blob: string, entry: string): Promise<void> {
   const temporary = `${entry}.${randomUUID()}.tmp`;
   await symlink(relative(dirname(entry), blob), temporary).catch(() => copyFile(blob, temporary));
   await rename(temporary, entry);
-}
-
-async function writeWhole(file: string, text: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  const temporary = `${file}.${randomUUID()}.tmp`;
-  await writeFile(temporary, text);
-  await rename(temporary, file);
 }

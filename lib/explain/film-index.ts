@@ -1,7 +1,4 @@
-/** Films to compare others with: where they lie, what they are, and what became of them. */
-import { randomUUID } from 'node:crypto';
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
-import path from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
 import {
   type CinefuseError,
   describeValue,
@@ -20,6 +17,7 @@ import type { FilmPosition } from './fused-space.js';
 import { inputName } from './words.js';
 import { StoredVectors } from './stored-vectors.js';
 import { parseHeader } from './index-header.js';
+import { writeWhole } from '../write-whole.js';
 
 export interface Outcomes {
   /** 0-10 */
@@ -278,22 +276,10 @@ export class FilmIndex {
     for (const [input, vectors] of this.#alone) {
       for (const [name, tensor] of vectors.tensors(`alone.${input}`)) tensors.set(name, tensor);
     }
-    const draft = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}`);
-    try {
-      const handle = await open(draft, 'wx', 0o644);
-      try {
-        await handle.writeFile(serializeSafetensors(tensors));
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(draft, file);
-    } catch (cause) {
-      const got = (cause as Error).message;
+    await writeWhole(file, serializeSafetensors(tensors)).catch((cause: Error) => {
+      const got = cause.message;
       throw new InputError('ERR_INPUT_FILE', { file, expected: 'a place to write the index to', got, cause });
-    } finally {
-      await rm(draft, { force: true });
-    }
+    });
   }
 
   /**

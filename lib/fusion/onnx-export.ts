@@ -1,13 +1,10 @@
-/** A fusion network as an ONNX model: docs/interchange.md has its inputs and outputs. */
-import { randomUUID } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { BundleError, throwIfCancelled } from '../errors.js';
+import { BundleError, CancelledError, throwIfCancelled } from '../errors.js';
 import type { Bundle } from './bundle.js';
 import { type NetworkWeights, weightOf } from './network.js';
 import { type FusionNetworkSpec, parseFusionNetworkSpec, weightShapes } from './network-spec.js';
 import { GraphBuilder } from '../formats/onnx-graph.js';
 import { addFusion, type Fused, type ModalityValues } from './onnx-fusions.js';
+import { writeWhole } from '../write-whole.js';
 
 export interface OnnxExportOptions {
   signal?: AbortSignal | undefined;
@@ -45,31 +42,15 @@ export async function exportOnnx(
       : [source.network, source.weights];
   const chunks = onnxModel(parseFusionNetworkSpec(network), weights);
   throwIfCancelled(signal);
-  const draft = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}`);
-  try {
-    const handle = await open(draft, 'wx', 0o644);
-    try {
-      for (let i = 0; i < chunks.length; i += 256) {
-        throwIfCancelled(signal);
-        await handle.appendFile(Buffer.concat(chunks.slice(i, i + 256)));
-      }
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, file);
-  } catch (cause) {
-    throwIfCancelled(signal);
+  return writeWhole(file, chunks, { signal }).catch((cause: Error) => {
+    if (cause instanceof CancelledError) throw cause;
     throw new BundleError('ERR_BUNDLE_WRITE', {
       file,
       expected: 'a place to write the ONNX model to',
-      got: (cause as Error).message,
+      got: cause.message,
       cause,
     });
-  } finally {
-    await rm(draft, { force: true });
-  }
-  return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  });
 }
 
 /** The model's bytes, in chunks. */

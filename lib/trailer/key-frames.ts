@@ -1,4 +1,4 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError, MediaError, throwIfCancelled } from '../errors.js';
 import type { MediaDecoder } from '../media/decoder.js';
@@ -8,6 +8,7 @@ import { yuvToRgb } from '../ops/frames.js';
 import { Pace } from '../pace.js';
 import type { CellPictures } from './cells.js';
 import type { Flash, Shot } from './shots.js';
+import { writeWhole } from '../write-whole.js';
 
 /** A picture that stands for a shot, unlike the other key frames. */
 export interface KeyFrame {
@@ -145,7 +146,9 @@ export async function saveKeyFrames(
       const bytes = await encode(frame, field, options);
       const name = `${String(saved.length + 1).padStart(3, '0')}-${clock(keyFrame.timeMs)}`;
       const file = path.join(directory, `${name}.${options.format === 'png' ? 'png' : 'jpg'}`);
-      await replace(file, bytes);
+      await writeWhole(file, bytes).catch((cause: Error) => {
+        throw unwritable(file, cause);
+      });
       saved.push({ ...keyFrame, file });
       onProgress(saved.length / keyFrames.length);
     }
@@ -175,16 +178,6 @@ async function encode(frame: VideoFrame, field: string, { format, quality }: Sav
   });
   const picture = sharp(data, { raw: { width, height, channels: 3 } });
   return (format === 'png' ? picture.png() : picture.jpeg({ quality, mozjpeg: false })).toBuffer();
-}
-
-async function replace(file: string, bytes: Buffer): Promise<void> {
-  const temporary = `${file}.${process.pid}.partial`;
-  try {
-    await writeFile(temporary, bytes);
-    await rename(temporary, file);
-  } catch (cause) {
-    throw unwritable(file, cause as Error);
-  }
 }
 
 function unwritable(file: string, cause: Error): InputError {

@@ -1,7 +1,6 @@
 /** Files that a fit goes on from: safetensors with a JSON description, written whole or not at all. */
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { TrainError } from '../errors.js';
 import type { FusionNetworkSpec, NetworkWeight } from '../fusion/network.js';
 import {
@@ -16,6 +15,7 @@ import type { InputScaler } from './inputs.js';
 import type { ParsedTableConfig } from './prepare.js';
 import type { FilmTable, TableSplit } from './table.js';
 import type { TrainerState } from './trainer-types.js';
+import { writeWhole } from '../write-whole.js';
 
 const FORMAT = 'cinefuse-checkpoint';
 const VERSION = 1;
@@ -130,25 +130,13 @@ export async function writeCheckpoint(file: string, checkpoint: Checkpoint): Pro
     member: state,
   };
   const bytes = serializeSafetensors(tensors, { cinefuse: JSON.stringify(about) });
-  const draft = `${file}.${randomBytes(6).toString('hex')}.new`;
-  try {
-    await mkdir(path.dirname(path.resolve(file)), { recursive: true });
-    const handle = await open(draft, 'wx', 0o644);
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, file);
-  } catch (cause) {
-    await rm(draft, { force: true }).catch(() => {});
+  await writeWhole(file, bytes, { createFolder: true }).catch((cause: Error) => {
     throw new TrainError('ERR_TRAIN_WRITE', {
       file,
-      message: `The checkpoint ${file} could not be written: ${(cause as Error).message}`,
+      message: `The checkpoint ${file} could not be written: ${cause.message}`,
       cause,
     });
-  }
+  });
 }
 
 /**

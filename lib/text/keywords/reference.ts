@@ -1,10 +1,11 @@
 /** How common terms are elsewhere: what makes a word telling is that other texts do without it. */
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { InputError, throwIfCancelled } from '../../errors.js';
 import { Pace } from '../../pace.js';
 import { stemOf } from '../words/stems.js';
 import { CandidateCounter, CandidateRuns, partsOf } from './candidates.js';
+import { writeWhole } from '../../write-whole.js';
 
 const MAX_BYTES = 256 * 2 ** 20;
 const MAX_TERMS = 2_000_000;
@@ -126,14 +127,9 @@ export class TermReference {
         got: "one of a bundle's terms",
       });
     }
-    const temporary = `${file}.${process.pid}.partial`;
-    try {
-      await writeFile(temporary, JSON.stringify(this.#stored), { flag: 'wx' });
-      await rename(temporary, file);
-    } catch (cause) {
-      await rm(temporary, { force: true });
-      throw fileError(file, 'a file that can be written', (cause as Error).message, cause);
-    }
+    await writeWhole(file, JSON.stringify(this.#stored)).catch((cause: Error) => {
+      throw fileError(file, 'a file that can be written', cause.message, cause);
+    });
   }
 
   /** @throws InputError ERR_INPUT_FILE  not there, over 256 MiB, or not such a file */

@@ -1,13 +1,10 @@
-/** Text networks as an ONNX model. */
-import { randomUUID } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
 import { InputError, ModelError } from '../../errors.js';
 import { GraphBuilder } from '../../formats/onnx-graph.js';
 import type { ReviewClassifier } from '../sentiment/classifier.js';
 import { NeuralReviewClassifier, type TextMember } from './classifier.js';
 import { stepSize, type TextNetworkSpec } from './spec.js';
 import { denseLayers } from './trainer.js';
+import { writeWhole } from '../../write-whole.js';
 
 /** Below any feature: what the steps behind a row's end count as. */
 const LEAST = -1e30;
@@ -37,28 +34,14 @@ export async function exportReviewOnnx(classifier: ReviewClassifier, file: strin
     });
   }
   const chunks = reviewOnnxModel(classifier);
-  const draft = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}`);
-  try {
-    const handle = await open(draft, 'wx', 0o644);
-    try {
-      for (let i = 0; i < chunks.length; i += 256)
-        await handle.appendFile(Buffer.concat(chunks.slice(i, i + 256)));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, file);
-  } catch (cause) {
+  return writeWhole(file, chunks).catch((cause: Error) => {
     throw new ModelError('ERR_MODEL_IO', {
       file,
       expected: 'a place to write the ONNX model to',
-      got: (cause as Error).message,
+      got: cause.message,
       cause,
     });
-  } finally {
-    await rm(draft, { force: true });
-  }
-  return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  });
 }
 
 /** The model's bytes, in chunks. */

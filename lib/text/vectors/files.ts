@@ -5,9 +5,10 @@
  *   word2vec-binary  "WORDS DIM", then of each word its characters, a blank, DIM float32 (little endian), perhaps a line end
  *   glove            as word2vec without the first line
  */
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
-import { describeValue, InputError, throwIfCancelled } from '../../errors.js';
+import { stat } from 'node:fs/promises';
+import { CinefuseError, describeValue, InputError, throwIfCancelled } from '../../errors.js';
 import { Pace } from '../../pace.js';
+import { writeWhole } from '../../write-whole.js';
 import { ByteReader, fileError } from './byte-reader.js';
 
 const FORMATS = ['word2vec', 'word2vec-binary', 'glove'] as const;
@@ -39,7 +40,6 @@ const MAX_DIM = 4096;
 const MAX_WORD_BYTES = 4096;
 /** Of a line: a word and so many characters a number. */
 const MAX_LINE_BYTES = MAX_WORD_BYTES + 40 * MAX_DIM;
-const CHUNK = 1 << 20;
 const LINE_END = 10;
 const BLANK = 32;
 
@@ -309,46 +309,11 @@ async function* rowsOf({ words, dim, vectors }: VectorSet, format: VectorFormat)
   }
 }
 
-async function writeWhole(file: string, parts: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined) {
-  const draft = `${file}.${process.pid}.partial`;
-  const failed = (cause: Error) => fileError(file, 'a file that can be written', cause.message, cause);
-  const handle = await open(draft, 'wx').catch((cause: Error) => Promise.reject(failed(cause)));
-  try {
-    await writeParts(handle, parts, signal, failed);
-    await handle.sync();
-    await handle.close();
-    await rename(draft, file).catch((cause: Error) => Promise.reject(failed(cause)));
-  } finally {
-    await handle.close();
-    await rm(draft, { force: true });
-  }
-}
-
-async function writeParts(
-  handle: FileHandle,
-  parts: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-  failed: (cause: Error) => InputError,
-) {
-  const pace = new Pace();
-  let held: Uint8Array[] = [];
-  let bytes = 0;
-  const flush = async () => {
-    const all = Buffer.concat(held);
-    held = [];
-    bytes = 0;
-    await handle.writeFile(all).catch((cause: Error) => Promise.reject(failed(cause)));
-  };
-  for await (const part of parts) {
-    held.push(part);
-    bytes += part.length;
-    if (bytes > CHUNK) await flush();
-    if (pace.due) {
-      throwIfCancelled(signal);
-      await pace.rest();
-    }
-  }
-  await flush();
+async function write(file: string, parts: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined) {
+  await writeWhole(file, parts, { signal }).catch((cause: Error) => {
+    if (cause instanceof CinefuseError) throw cause;
+    throw fileError(file, 'a file that can be written', cause.message, cause);
+  });
 }
 
 export async function writeVectors(file: string, set: VectorSet, options: SaveVectorsOptions): Promise<void> {
@@ -362,10 +327,10 @@ export async function writeVectors(file: string, set: VectorSet, options: SaveVe
       got: 'vectors without',
     });
   }
-  await writeWhole(file, rowsOf(set, format), signal);
+  await write(file, rowsOf(set, format), signal);
   if (countsFile === undefined || !counts) return;
   async function* lines(): AsyncGenerator<Uint8Array> {
     for (const [row, word] of set.words.entries()) yield Buffer.from(`${word} ${counts![row]}\n`);
   }
-  await writeWhole(countsFile, lines(), signal);
+  await write(countsFile, lines(), signal);
 }

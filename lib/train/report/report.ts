@@ -1,14 +1,12 @@
-/** An evaluation as files: JSON and CSV for programs, one HTML page for people. */
-import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { CinefuseError, throwIfCancelled, TrainError } from '../../errors.js';
+import { throwIfCancelled, TrainError } from '../../errors.js';
 import type { Evaluation, ForecastRow } from '../evaluation.js';
 import type { MemberHistory } from '../fit-types.js';
 import { drawCharts, headCharts, learningChart } from './charts.js';
 import { evaluationCsv, forecastsCsv } from './csv.js';
 import { type PageChart, reportPage } from './html.js';
 import { posterUri } from './posters.js';
+import { writeWhole } from '../../write-whole.js';
 
 export interface ReportAbout {
   /** Default "Evaluation of MODEL", or "Evaluation". */
@@ -132,25 +130,18 @@ export async function writeReport(
   const written: string[] = [];
   for (const [name, text] of files) {
     const file = path.join(folder, name);
-    await writeWhole(file, text);
+    await write(file, text);
     written.push(file);
   }
   return written;
 }
 
-async function writeWhole(file: string, text: string): Promise<void> {
-  const draft = `${file}.${randomUUID()}.tmp`;
-  try {
-    await mkdir(path.dirname(file), { recursive: true });
-    await writeFile(draft, text);
-    await rename(draft, file);
-  } catch (cause) {
-    await rm(draft, { force: true }).catch(() => {});
-    if (cause instanceof CinefuseError) throw cause;
+async function write(file: string, text: string): Promise<void> {
+  await writeWhole(file, text, { createFolder: true }).catch((cause: Error) => {
     throw new TrainError('ERR_TRAIN_WRITE', {
       file,
-      message: `The report ${file} could not be written: ${(cause as Error).message}`,
+      message: `The report ${file} could not be written: ${cause.message}`,
       cause,
     });
-  }
+  });
 }

@@ -10,8 +10,10 @@ import type {
   ReviewExplanation,
 } from '../sentiment/classifier.js';
 import type { ReviewKindName } from '../sentiment/kinds.js';
+import type { StoredTensor } from '../../formats/safetensors.js';
 import { type StoredClassifier, tensorOf, writeStored } from '../sentiment/stored.js';
 import { ENCODER_FILES, EncoderTexts } from './encoder-texts.js';
+import { addNGrams, loadNGrams, type NGramPart, nGramContents, nGramSettingsSchema } from './n-grams.js';
 import { classLogits } from './fit.js';
 import { TextNetwork } from './network.js';
 import { IdSequences, type Sequences, VectorSequences } from './sequences.js';
@@ -37,6 +39,7 @@ const settingsSchema = z.strictObject({
       length: z.int().min(1).max(100_000),
     })
     .nullable(),
+  nGrams: nGramSettingsSchema.nullish(),
 });
 
 /** A trained network, and the temperature by which its logits are divided before they are averaged. */
@@ -55,6 +58,8 @@ export interface NeuralParts {
   temperature: number;
   vocabulary: WordVocabulary | undefined;
   encoder: EncoderTexts | undefined;
+  /** A linear part over n-grams beside the networks. Belongs to the classifier. */
+  nGrams?: NGramPart | undefined;
   ownsEncoder?: boolean;
   exec?: Omit<ExecOptions, 'signal'> | undefined;
 }
@@ -94,7 +99,7 @@ export class NeuralReviewClassifier implements ReviewClassifier {
     if (this.#disposed) {
       throw new DisposedError('ERR_DISPOSED', { message: 'This classifier has been disposed of' });
     }
-    const { members, temperature, vocabulary, encoder, exec } = this.parts;
+    const { members, temperature, vocabulary, encoder, nGrams, exec } = this.parts;
     const reads = (kind: 'words' | 'vectors') =>
       members.some(({ network }) => network.spec.input.kind === kind);
     const sequences: Record<'words' | 'vectors', Sequences | undefined> = {
@@ -108,11 +113,9 @@ export class NeuralReviewClassifier implements ReviewClassifier {
     for (const { network } of members) {
       logits.push(await network.runAll(sequences[network.spec.input.kind]!, rows, { ...exec, signal }));
     }
-    return probabilitiesOf(
-      meanLogits(logits, members, this.classes.length),
-      temperature,
-      this.classes.length,
-    );
+    const mean = meanLogits(logits, members, this.classes.length);
+    if (nGrams) await addNGrams(mean, nGrams, texts, signal);
+    return probabilitiesOf(mean, temperature, this.classes.length);
   }
 
   /** Each word's score is the effect of leaving it out; of at most 400 words. */
@@ -134,15 +137,17 @@ export class NeuralReviewClassifier implements ReviewClassifier {
   }
 
   async save(directory: string): Promise<void> {
-    const { kind, languages, classes, members, temperature, vocabulary, encoder } = this.parts;
-    const tensors = new Map(
-      members.flatMap(({ network: { spec, weights } }, i) =>
+    const { kind, languages, classes, members, temperature, vocabulary, encoder, nGrams } = this.parts;
+    const beside = nGrams && nGramContents(nGrams);
+    const tensors = new Map<string, StoredTensor>([
+      ...(beside?.tensors ?? []),
+      ...members.flatMap(({ network: { spec, weights } }, i) =>
         [...textWeightShapes(spec)].map(
           ([name, shape]) =>
             [`members.${i}.${name}`, { dtype: 'F32' as const, shape, data: weights.get(name)! }] as const,
         ),
       ),
-    );
+    ]);
     await writeStored(directory, {
       kind,
       languages,
@@ -155,11 +160,13 @@ export class NeuralReviewClassifier implements ReviewClassifier {
         temperature,
         vocabulary: vocabulary ? { length: vocabulary.length } : null,
         encoder: encoder ? { tokens: encoder.options.tokens ?? null, length: encoder.options.length } : null,
+        nGrams: beside?.settings ?? null,
       },
       tensors,
       files: {
         ...(vocabulary && { [VOCABULARY]: Buffer.from(vocabulary.words.slice(2).join('\n')) }),
         ...(encoder && (await encoder.stored())),
+        ...beside?.files,
       },
     });
   }
@@ -168,6 +175,7 @@ export class NeuralReviewClassifier implements ReviewClassifier {
     if (this.#disposed) return;
     this.#disposed = true;
     for (const { network } of this.parts.members) network.dispose();
+    await this.parts.nGrams?.classifier.dispose();
     if (this.parts.ownsEncoder !== false) await this.parts.encoder?.dispose();
   }
 
@@ -186,7 +194,7 @@ export async function loadNeuralClassifier(stored: StoredClassifier): Promise<Ne
     const issue = parsed.error.issues[0];
     throw bad(issue?.path.join('.') ?? '', issue?.message ?? 'the settings of a text network');
   }
-  const { members, temperature, vocabulary: words, encoder: from } = parsed.data;
+  const { members, temperature, vocabulary: words, encoder: from, nGrams } = parsed.data;
   let vocabulary: WordVocabulary | undefined;
   if (words) {
     const text = new TextDecoder().decode(await stored.file(VOCABULARY));
@@ -226,6 +234,7 @@ export async function loadNeuralClassifier(stored: StoredClassifier): Promise<Ne
     });
   }
   const { kind, languages, classes } = header;
+  const beside = nGrams ? await loadNGrams(stored, nGrams) : undefined;
   return new NeuralReviewClassifier({
     kind: kind as ReviewKindName,
     languages,
@@ -234,6 +243,7 @@ export async function loadNeuralClassifier(stored: StoredClassifier): Promise<Ne
     temperature,
     vocabulary,
     encoder,
+    nGrams: beside,
   });
 }
 

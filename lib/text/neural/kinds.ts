@@ -4,8 +4,11 @@ import type { ExecOptions } from '../../ops/exec.js';
 import { fitTemperature } from '../../train/calibration-curves.js';
 import { seedOf } from '../../train/random.js';
 import type { FitCommonOptions, LabelledTexts, ReviewKind, ReviewKindName } from '../sentiment/kinds.js';
+import { LinearClassifier } from '../sentiment/linear-classifier.js';
+import { type NbSvmOptions, nbSvmKind } from '../sentiment/linear-kinds.js';
 import { loadNeuralClassifier, meanLogits, NeuralReviewClassifier, type TextMember } from './classifier.js';
 import type { EncoderTexts } from './encoder-texts.js';
+import { addNGrams, type NGramPart } from './n-grams.js';
 import { fitTextNetwork, parseTraining, type TextFit, type TextTrainingOptions } from './fit.js';
 import { initialTextWeights, type WordVectorSource } from './initialise.js';
 import { TextNetwork } from './network.js';
@@ -33,7 +36,8 @@ export interface WordInputOptions {
   channels?: 'tuned' | 'static' | 'both' | undefined;
   /**
    * A classifier of the same kind and options that was fitted to other texts: its vocabulary, extended by these texts'
-   * words, and its weights but for the output's are where this one starts.
+   * words, and its weights but for the output's are where this one starts. Where it has several members, those of the
+   * new one start from them in turn.
    */
   start?: NeuralReviewClassifier | undefined;
 }
@@ -50,6 +54,11 @@ export interface TextCnnOptions extends TextNetworkOptions, WordInputOptions {
   onEncoder?: (Pick<TextCnnOptions, 'windows' | 'filters'> & TextNetworkOptions) | undefined;
   /** false: no members that read words. Default true. */
   words?: boolean | undefined;
+  /**
+   * A linear part over n-grams beside the networks (wide and deep): an NB-SVM of the same texts, whose logits count as
+   * much as those of the words' and of the encoder's members. Not part of an ONNX export. Default false.
+   */
+  nGrams?: boolean | NbSvmOptions | undefined;
 }
 
 export interface LstmOptions extends TextNetworkOptions, WordInputOptions {
@@ -135,9 +144,13 @@ class NeuralFit {
     return made;
   }
 
-  async fit(kind: ReviewKindName, groups: readonly Group[]): Promise<NeuralReviewClassifier> {
+  async fit(
+    kind: ReviewKindName,
+    groups: readonly Group[],
+    nGrams?: NbSvmOptions,
+  ): Promise<NeuralReviewClassifier> {
     const { texts, truth, classes, languages } = this.data;
-    const { seed = 0, signal, onProgress, start } = this.options;
+    const { seed = 0, signal, onProgress } = this.options;
     const outputs = classes.length === 2 ? 1 : classes.length;
     const trainings = groups.map(({ options }) => parseTraining(options));
     const shares = trainings.map(({ validation }) => validation);
@@ -154,6 +167,8 @@ class NeuralFit {
         got: `${texts.length} texts`,
       });
     }
+    let beside: NGramPart | undefined;
+    let mean: Float32Array;
     const networks: TextMember[] = [];
     const validLogits: Float32Array[] = [];
     const counts = groups.map(({ options }) => options.members ?? 1);
@@ -178,7 +193,7 @@ class NeuralFit {
           const own = seedOf(seed, 'text member', number);
           const fit: TextFit = await fitTextNetwork({
             spec,
-            weights: this.#initial(spec, own, start),
+            weights: this.#initial(spec, own, m),
             sequences,
             truth,
             train,
@@ -205,11 +220,16 @@ class NeuralFit {
           validLogits.push(fit.validLogits);
         }
       }
+      mean = meanLogits(validLogits, networks, classes.length);
+      if (nGrams) {
+        beside = await this.#nGrams(train, nGrams, 1 / (groups.length + 1));
+        const held = Array.from(valid, (row) => texts[row]!);
+        await addNGrams(mean, beside, held, signal);
+      }
     } catch (error) {
       for (const { network } of networks) network.dispose();
       throw error;
     }
-    const mean = meanLogits(validLogits, networks, classes.length);
     return new NeuralReviewClassifier({
       kind,
       languages,
@@ -218,13 +238,30 @@ class NeuralFit {
       temperature: temperatureOf(mean, truth, valid, classes.length),
       vocabulary: this.#vocabulary,
       encoder: this.encoder,
+      nGrams: beside,
       ownsEncoder: false,
       exec: groups[0]?.options.exec,
     });
   }
 
-  #initial(spec: TextNetworkSpec, seed: number, start: NeuralReviewClassifier | undefined) {
-    const { vectors } = this.options;
+  /** The linear part, of the texts that the networks are trained on. */
+  async #nGrams(train: Int32Array, own: NbSvmOptions, share: number): Promise<NGramPart> {
+    const { texts, truth, classes, languages } = this.data;
+    const { seed, signal, onProgress } = this.options;
+    const data: LabelledTexts = {
+      texts: Array.from(train, (row) => texts[row]!),
+      truth: Int32Array.from(train, (row) => truth[row]!),
+      classes,
+      languages,
+    };
+    const classifier = await nbSvmKind.fit(data, { seed, signal, onProgress, ...own });
+    if (!(classifier instanceof LinearClassifier)) throw new Error('not linear');
+    return { classifier, share };
+  }
+
+  /** @param member  number of the network within its group */
+  #initial(spec: TextNetworkSpec, seed: number, member: number) {
+    const { vectors, start } = this.options;
     const channels = spec.input.kind === 'words' ? spec.input.channels.length : 0;
     const words = this.#vocabulary?.words;
     const weights = initialTextWeights(
@@ -233,9 +270,10 @@ class NeuralFit {
       words,
       Array<WordVectorSource | undefined>(channels).fill(vectors),
     );
-    const from = start?.parts.members.find(
+    const same = (start?.parts.members ?? []).filter(
       ({ network }) => network.spec.input.kind === spec.input.kind,
-    )?.network;
+    );
+    const from = same[member % Math.max(1, same.length)]?.network;
     if (start === undefined || (from === undefined && spec.input.kind === 'vectors')) return weights;
     if (from === undefined || JSON.stringify(from.spec.body) !== JSON.stringify(spec.body)) {
       throw configError('start', `a classifier with ${JSON.stringify(spec.body)}`, from?.spec.body);
@@ -284,7 +322,11 @@ export const TEXT_CNN: ReviewKind<FitCommonOptions & TextCnnOptions> = {
       const input = { kind: 'vectors' as const, dim: encoder.dim };
       groups.push({ network: { input, body: cnnBody(own), dense: [...(own.dense ?? [])] }, options: own });
     }
-    return fit.fit('text-cnn', groups);
+    const { nGrams = false } = options;
+    if (typeof nGrams !== 'boolean' && (typeof nGrams !== 'object' || nGrams === null)) {
+      throw configError('nGrams', 'true, false or options of an NB-SVM', nGrams);
+    }
+    return fit.fit('text-cnn', groups, nGrams === true ? {} : nGrams || undefined);
   },
   load: loadNeuralClassifier,
 };

@@ -20,7 +20,7 @@ const LEAST = -1e30;
  *            features (batch, all networks' feature sizes), what the last layers read: the text as a vector
  *
  * @returns the file's length in bytes
- * @throws InputError ERR_INPUT_TYPE  another kind of classifier
+ * @throws InputError ERR_INPUT_TYPE  another kind of classifier, or one with nGrams
  * @throws ModelError ERR_MODEL_IO    the file cannot be written
  *
  * Within 2e-5 of `predict` under onnxruntime-node.
@@ -31,6 +31,13 @@ export async function exportReviewOnnx(classifier: ReviewClassifier, file: strin
       field: 'classifier',
       expected: 'one of kind text-cnn, lstm or encoder',
       got: `one of kind ${(classifier as ReviewClassifier | undefined)?.kind}`,
+    });
+  }
+  if (classifier.parts.nGrams) {
+    throw new InputError('ERR_INPUT_TYPE', {
+      field: 'classifier',
+      expected: 'one without nGrams: counting terms is no part of the graph',
+      got: 'one with nGrams',
     });
   }
   const chunks = reviewOnnxModel(classifier);

@@ -7,7 +7,7 @@ import type { ClassifyOptions, Contribution, ReviewClassifier, ReviewExplanation
 import type { ReviewKindName } from './kinds.js';
 import { type LinearWeights, linearScores } from './linear-fit.js';
 import { softmax } from './score-calibration.js';
-import { type StoredClassifier, tensorOf, writeStored } from './stored.js';
+import { type ClassifierContents, type StoredClassifier, tensorOf, writeStored } from './stored.js';
 
 export interface LinearParts {
   kind: ReviewKindName;
@@ -104,13 +104,18 @@ export class LinearClassifier implements ReviewClassifier {
   }
 
   async save(directory: string): Promise<void> {
+    await writeStored(directory, this.contents());
+  }
+
+  /** @internal What `save` writes: also kept within the files of a classifier that this one is part of. */
+  contents(): ClassifierContents {
     const { vectorizer, weights, bias } = this.#open();
     const terms = vectorizer.terms.length;
     const all = new Float32Array(weights.length * terms);
     weights.forEach((weight, o) => {
       all.set(weight, o * terms);
     });
-    await writeStored(directory, {
+    return {
       kind: this.kind,
       languages: this.languages,
       classes: this.classes,
@@ -121,7 +126,7 @@ export class LinearClassifier implements ReviewClassifier {
         ['idf', { dtype: 'F32', shape: [terms], data: vectorizer.idf }],
       ]),
       files: { [VOCABULARY]: new TextEncoder().encode(vectorizer.terms.join('\n')) },
-    });
+    };
   }
 
   /** Lets go of the weights. */

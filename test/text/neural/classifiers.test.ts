@@ -206,6 +206,52 @@ test('three classes; further training from a classifier of other texts', async (
   );
 });
 
+test('n-grams beside the networks count as much as they do, survive saving, and are in no ONNX model', async (t) => {
+  const options = { ...KINDS['text-cnn'], epochs: 2, seed: 5, nGrams: { calibrationFolds: 2 } } as const;
+  const classifier = await fitReviewClassifier(TRAIN.texts, TRAIN.labels, options);
+  if (!(classifier instanceof NeuralReviewClassifier)) return t.fail();
+  const { nGrams, ...networks } = classifier.parts;
+  t.is(nGrams!.share, 1 / 2);
+  const margin = (p: Float32Array) => TEST.texts.map((_, i) => Math.log(p[2 * i + 1]! / p[2 * i]!));
+  const p = await classifier.predict(TEST.texts);
+  const theirs = margin(await nGrams!.classifier.predict(TEST.texts));
+  const { temperature } = networks;
+  const deep = margin(await new NeuralReviewClassifier({ ...networks, temperature: 1 }).predict(TEST.texts));
+  for (const i of TEST.texts.keys()) {
+    const expected = 1 / (1 + Math.exp(-(deep[i]! + theirs[i]!) / (2 * temperature)));
+    t.true(Math.abs(p[2 * i + 1]! - expected) < 1e-3);
+  }
+  const directory = path.join(await mkdtemp(path.join(tmpdir(), 'cinefuse-test-')), 'saved');
+  await classifier.save(directory);
+  await using again = await loadReviewClassifier(directory);
+  t.deepEqual(await again.predict(TEST.texts), p);
+  await throwsCode(t, () => exportReviewOnnx(classifier, `${directory}.onnx`), 'ERR_INPUT_TYPE');
+  await classifier.dispose();
+  await throwsCode(t, () => nGrams!.classifier.predict(['fine']), 'ERR_DISPOSED');
+  const header = path.join(directory, 'classifier.json');
+  const whole = await readFile(header, 'utf8');
+  await writeFile(header, whole.replace('"share": 0.5', '"share": 1.5'));
+  await throwsCode(t, () => loadReviewClassifier(directory), 'ERR_MODEL_SPEC');
+});
+
+test('members start from the members of another classifier in turn', async (t) => {
+  const options = { kind: 'text-cnn', dim: 6, filters: 4, epochs: 1 } as const;
+  const { texts, labels } = TRAIN;
+  await using start = await fitReviewClassifier(texts, labels, { ...options, members: 2 });
+  if (!(start instanceof NeuralReviewClassifier)) return t.fail();
+  await using next = await fitReviewClassifier(texts, labels, {
+    ...options,
+    start,
+    members: 3,
+    learningRate: 0,
+  });
+  if (!(next instanceof NeuralReviewClassifier)) return t.fail();
+  const table = ({ parts }: NeuralReviewClassifier, m: number) =>
+    parts.members[m]!.network.weights.get('embedding.0')!;
+  for (const [m, from] of [0, 1, 0].entries()) t.deepEqual(table(next, m), table(start, from));
+  t.notDeepEqual(table(start, 0), table(start, 1));
+});
+
 test('what cannot be: options, cancellation, disposal, files that were changed', async (t) => {
   const { texts, labels } = TRAIN;
   for (const wrong of [
@@ -216,6 +262,8 @@ test('what cannot be: options, cancellation, disposal, files that were changed',
     { windows: [] },
     { dim: -1 },
     { words: false },
+    { nGrams: 3 as unknown as boolean },
+    { nGrams: { cost: -1 } },
   ]) {
     await throwsCode(
       t,

@@ -20,6 +20,7 @@ const BELONGS = [
   [/^models\/default\/.+/, 'default bundle'],
   [/^examples\/(the-lighthouse-keeper\/.+|films\.csv)$/, 'example film'],
   [/^examples\/train\/.+\.(json|ts)$/, 'examples of training'],
+  [/^examples\/understand\/.+\.(mjs|tsv)$/, 'examples of understanding'],
   [/^schemas\/.+\.json$/, 'schema for editors'],
   [/^docs\/.+\.md$/, 'documentation'],
 ];

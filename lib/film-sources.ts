@@ -8,7 +8,7 @@ import { classify, stageFile } from './media/source.js';
 import type { FrameSampling } from './media/types.js';
 import type { MetadataEncoder } from './metadata/metadata-encoder.js';
 import type { MediaInput, ParsedMovie } from './movie.js';
-import { coversLanguage } from './text/language.js';
+import { coversLanguage, languageName } from './text/language.js';
 import { readText } from './text/read-text.js';
 import type { TextThread } from './text/text-thread.js';
 
@@ -147,16 +147,5 @@ export class FilmSources {
   async release(): Promise<void> {
     const staged = await this.#staged?.catch(() => undefined);
     await staged?.release();
-  }
-}
-
-const languageNames = new Intl.DisplayNames(['en'], { type: 'language' });
-
-function languageName(code: string): string {
-  if (code === 'und') return 'no language that can be told';
-  try {
-    return languageNames.of(code) ?? code;
-  } catch {
-    return code;
   }
 }

@@ -52,5 +52,6 @@ export type {
   PredictorDescription,
   PredictorOptions,
 } from './options.js';
-export { defaultBundlePath, Predictor } from './predict.js';
+export { defaultBundlePath } from './native.js';
+export { Predictor } from './predict.js';
 export { Trace, type TraceDocument, type TraceEvent } from './trace.js';

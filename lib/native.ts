@@ -61,6 +61,11 @@ export function packageRoot(): string {
   return dir;
 }
 
+/** The bundle that comes with the package. */
+export function defaultBundlePath(): string {
+  return path.join(packageRoot(), 'models', 'default');
+}
+
 /** The version in the package's own manifest. */
 export function packageVersion(): string {
   const manifest = JSON.parse(readFileSync(path.join(packageRoot(), 'package.json'), 'utf8')) as {

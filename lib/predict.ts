@@ -1,6 +1,5 @@
 /** Predictor: from a film's files to its expected reception. */
 import { setMaxListeners } from 'node:events';
-import path from 'node:path';
 import { parseDevice } from './device.js';
 import {
   asCinefuseError,
@@ -24,7 +23,8 @@ import type { Bundle } from './fusion/bundle.js';
 import type { FusionNetwork } from './fusion/network.js';
 import { LinkedSignal } from './linked-signal.js';
 import type { Movie, ParsedMovie } from './movie.js';
-import { packageRoot } from './native.js';
+import { defaultBundlePath } from './native.js';
+
 import { checkThreads, defaultIsa, defaultThreads, type ExecOptions } from './ops/exec.js';
 import { execAt, findPlace, type Place } from './ops/place.js';
 import type {
@@ -58,11 +58,6 @@ type StreamTurn =
   | { result: PredictionResult }
   | { next: { item: Movie } | undefined }
   | { sourceError: unknown };
-
-/** The bundle that comes with the package. */
-export function defaultBundlePath(): string {
-  return path.join(packageRoot(), 'models', 'default');
-}
 
 /**
  * Predicts how an audience will receive films. Holds a bundle's encoders and fusion network; `dispose()` (or

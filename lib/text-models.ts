@@ -2,13 +2,12 @@
  * The text half of a bundle, without its network: encoders of texts, TF-IDF, and the tone of reviews. For what reads
  * texts and forecasts nothing: reviews, keywords, scripts, questions.
  */
-import path from 'node:path';
 import type { Device } from './device.js';
 import type { EncoderPool } from './encoders/pool.js';
 import { ModelError } from './errors.js';
 import { endFilmThreads, startFilmThreads } from './film-threads.js';
 import type { Bundle } from './fusion/bundle.js';
-import { packageRoot } from './native.js';
+import { defaultBundlePath } from './native.js';
 import { type LanguageScorer, ReviewScorer } from './text/review-scorer.js';
 import { TextSequenceEncoder } from './text/text-encoder.js';
 import type { TextThread } from './text/text-thread.js';
@@ -57,7 +56,7 @@ export class TextModels implements AsyncDisposable {
    */
   static async load(options: TextModelsOptions = {}): Promise<TextModels> {
     const { loadBundle } = await import('./fusion/bundle.js');
-    const bundle = await loadBundle(options.bundle ?? path.join(packageRoot(), 'models', 'default'), {
+    const bundle = await loadBundle(options.bundle ?? defaultBundlePath(), {
       signal: options.signal,
     });
     const started = await startFilmThreads(options);

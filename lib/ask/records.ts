@@ -5,6 +5,7 @@ import type { MetadataFields } from '../metadata/spec.js';
 import { type Movie, parseMovie } from '../movie.js';
 import { Pace } from '../pace.js';
 import { splitSentences, type TextSpan, unwrapLines } from '../text/chunks.js';
+import { languageName } from '../text/language.js';
 import { readText } from '../text/read-text.js';
 import { readScreenplay } from '../text/scripts/screenplay.js';
 import type { ScriptElementKind } from '../text/scripts/types.js';
@@ -224,13 +225,4 @@ function factsOf(
 function dollars(value: number, forecast = false): string {
   const rounded = forecast ? Number(value.toPrecision(3)) : value;
   return `$${rounded.toLocaleString('en-US', { maximumFractionDigits: 0 })}`;
-}
-
-/** "English" for "en". */
-function languageName(code: string): string {
-  try {
-    return new Intl.DisplayNames(['en'], { type: 'language' }).of(code) ?? code;
-  } catch {
-    return code;
-  }
 }

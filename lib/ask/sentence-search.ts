@@ -2,6 +2,7 @@
 import { CinefuseError, throwIfCancelled } from '../errors.js';
 import { Pace } from '../pace.js';
 import type { TextSequenceEncoder } from '../text/text-encoder.js';
+import { cosine } from '../text/keywords/rank.js';
 import { Bm25Index } from './bm25.js';
 import type { FilmRecord, Sentence } from './records.js';
 import { termsOf } from './terms.js';
@@ -122,7 +123,7 @@ export class SentenceSearch {
           const inside = starts.flatMap((at, k) => (at >= start && at < end ? [firstEntry + k] : []));
           if (inside.length === 0) return;
           const vector = embedding.data.subarray(chunk * embedding.dim, (chunk + 1) * embedding.dim);
-          this.#chunks.push({ first: inside[0]!, last: inside.at(-1)!, vector: normalized(vector) });
+          this.#chunks.push({ first: inside[0]!, last: inside.at(-1)!, vector: vector });
         });
       });
       onProgress?.({ done: first + batch.length, total: texts.length });
@@ -175,7 +176,7 @@ export class SentenceSearch {
     if (query) {
       const near = this.#chunks
         .filter(({ first }) => accept(entries[first]!.film))
-        .map((chunk) => ({ chunk, similarity: dot(query, chunk.vector) }))
+        .map((chunk) => ({ chunk, similarity: cosine(query, chunk.vector) }))
         .sort((a, b) => b.similarity - a.similarity)
         .slice(0, CHUNKS_BY_MEANING);
       for (const { chunk } of near) for (let i = chunk.first; i <= chunk.last; i++) candidates.add(i);
@@ -189,7 +190,7 @@ export class SentenceSearch {
         const { film, sentence } = entries[place]!;
         const coverage = total > 0 ? this.#covered(place, weights) / total : 0;
         const vector = query && this.#vectors.get(place);
-        const similarity = vector && dot(query, vector);
+        const similarity = vector && cosine(query, vector);
         const score = similarity === undefined ? coverage : (coverage + Math.max(0, similarity)) / 2;
         return { film, sentence, coverage, similarity, score };
       })
@@ -214,7 +215,7 @@ export class SentenceSearch {
     if (query) {
       for (const { first, vector } of this.#chunks) {
         const { film } = this.#entries[first]!;
-        if (accept(film)) near.set(film, Math.max(near.get(film) ?? 0, dot(query, vector)));
+        if (accept(film)) near.set(film, Math.max(near.get(film) ?? 0, cosine(query, vector)));
       }
     }
     const byMeaning = [...near].sort(([, a], [, b]) => b - a).slice(0, FILMS);
@@ -262,7 +263,7 @@ export class SentenceSearch {
     }
     embeddings.forEach((embedding, i) => {
       const failed = embedding instanceof CinefuseError;
-      const vector = failed ? undefined : normalized(embedding.data.subarray(0, embedding.dim));
+      const vector = failed ? undefined : embedding.data.subarray(0, embedding.dim);
       this.#vectors.set(missing[i]!, vector);
     });
   }
@@ -271,17 +272,6 @@ export class SentenceSearch {
     if (!this.#encoder) return undefined;
     const [embedding] = await this.#encoder.encodeEach([text], { signal });
     if (!embedding || embedding instanceof CinefuseError) return undefined;
-    return normalized(embedding.data.subarray(0, embedding.dim));
+    return embedding.data.subarray(0, embedding.dim);
   }
-}
-
-function normalized(vector: Float32Array): Float32Array {
-  const norm = Math.hypot(...vector) || 1;
-  return vector.map((value) => value / norm);
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
 }

@@ -1,6 +1,6 @@
 /** A film's analysis as text for people. */
 import type { AnalyzedInput, FilmAnalysis } from '../analyze.js';
-import { bar, milliseconds, padEnd, printable, type Style, truncate, wrap } from './terminal.js';
+import { bar, clock, milliseconds, padEnd, printable, type Style, truncate, wrap } from './terminal.js';
 
 interface Look {
   style: Style;
@@ -17,9 +17,6 @@ const WORDS: Record<AnalyzedInput, string> = {
 const LABEL = 16;
 
 const percent = (share: number) => `${Math.round(100 * share)} %`;
-
-const clock = (ms: number) =>
-  `${Math.floor(ms / 60_000)}:${String(Math.floor(ms / 1000) % 60).padStart(2, '0')}`;
 
 /** "label   text that is wrapped beside it". */
 function beside(label: string, text: string, { columns }: Look, indent = 2): string[] {

@@ -6,7 +6,7 @@ import { EXIT, UsageError } from './exit.js';
 import { Failures } from './failures.js';
 import { readFilms } from './films.js';
 import { openOutput } from './output.js';
-import { columnsOf, printable, type Style, styleFor, wrap } from './terminal.js';
+import { clock, columnsOf, printable, type Style, styleFor, wrap } from './terminal.js';
 
 export interface AskFlags extends PredictorFlags {
   json?: boolean;
@@ -107,7 +107,12 @@ function answerText(answer: Answer, style: Style, columns: number): string {
   const lines = wrap(answer.known ? style.bold(text) : text, columns);
   if (answer.sources.length > 0) lines.push('', style.dim(answer.known ? 'from' : 'what comes nearest'));
   for (const { title, id, film, field, quote, startMs, review, speaker } of answer.sources) {
-    const at = startMs !== undefined ? ` at ${clock(startMs)}` : review !== undefined ? ` ${review + 1}` : '';
+    const at =
+      startMs !== undefined
+        ? ` at ${clock(startMs, { hours: true })}`
+        : review !== undefined
+          ? ` ${review + 1}`
+          : '';
     const place = printable(
       `${title ?? id ?? `film ${film + 1}`}, ${field}${at}${speaker === undefined ? '' : `, ${speaker}`}`,
     );
@@ -120,10 +125,4 @@ function answerText(answer: Answer, style: Style, columns: number): string {
     lines.push('', ...wrap(style.dim(printable(`${said} ${languageModel.name}${why}`)), columns));
   }
   return `${lines.join('\n')}\n`;
-}
-
-function clock(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  const two = (value: number) => String(value).padStart(2, '0');
-  return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }

@@ -2,7 +2,7 @@ import cliProgress from 'cli-progress';
 import { ModelCache } from '../encoders/cache.js';
 import { throwIfCancelled } from '../errors.js';
 import { verifyBundle } from '../fusion/bundle.js';
-import { defaultBundlePath } from '../predict.js';
+import { defaultBundlePath } from '../native.js';
 import type { Context } from './context.js';
 import { EXIT } from './exit.js';
 import { describeError } from './failures.js';

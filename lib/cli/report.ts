@@ -3,6 +3,7 @@ import type { BinaryFeedback, Feedback, RegressionFeedback } from '../feedback.j
 import type { Movie } from '../movie.js';
 import {
   bar,
+  clock,
   dollars,
   intervalBar,
   milliseconds,
@@ -180,11 +181,6 @@ function leftOutRows(feedback: Feedback, columns: number, style: Style): string[
   }
   return lines;
 }
-
-const clock = (ms: number) => {
-  const seconds = Math.floor(ms / 1000);
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
-};
 
 function momentRows({ moments }: Feedback, style: Style): string[] {
   const strongest = [...moments].sort((a, b) => b.weight - a.weight).slice(0, 3);

@@ -7,6 +7,7 @@ import { openOutput } from './output.js';
 import { Progress } from './progress.js';
 import {
   bar,
+  clock,
   columnsOf,
   padEnd,
   padStart,
@@ -108,9 +109,6 @@ export function scriptText(
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`;
 }
 
-const clock = (ms: number) =>
-  `${Math.floor(ms / 3_600_000)}:${String(Math.floor(ms / 60_000) % 60).padStart(2, '0')}:${String(Math.floor(ms / 1000) % 60).padStart(2, '0')}`;
-
 export function subtitleText({ cues, stretches, words }: SubtitleAnalysis, look: Look): string {
   const { style, columns } = look;
   const lines = [
@@ -120,7 +118,7 @@ export function subtitleText({ cues, stretches, words }: SubtitleAnalysis, look:
     curveHeading('from     words', 18, style),
   ];
   for (const { startMs, words, tension, tone, keywords, first, last } of stretches) {
-    const label = `${clock(startMs)} ${padStart(String(words), 6)}`;
+    const label = `${clock(startMs, { hours: true })} ${padStart(String(words), 6)}`;
     const values = first === last ? ' '.repeat(2 * BAR + 2) : curve(tension.value, tone, style);
     lines.push(courseRow(label, 18, values, keywords.map(({ term }) => term).join(', '), look));
   }

@@ -40,6 +40,15 @@ export function columnsOf(stream: { columns?: number | undefined }): number {
   return Math.min(100, Math.max(76, stream.columns ?? 80));
 }
 
+/** A time in a film: "1:39:08" with its hours, "99:08" without. */
+export function clock(ms: number, { hours = false } = {}): string {
+  const seconds = Math.floor(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const before = hours ? `${Math.floor(minutes / 60)}:${two(minutes % 60)}` : `${minutes}`;
+  return `${before}:${two(seconds % 60)}`;
+}
+
 /** What must not reach a terminal from a file: control characters, of which escape sequences are made. */
 export function printable(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ').trim();

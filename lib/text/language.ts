@@ -164,3 +164,16 @@ export function languageSample(text: string): string {
   const middle = Math.floor(text.length / 2);
   return `${text.slice(0, 2000)} ${text.slice(middle - 500, middle + 500)} ${text.slice(-1000)}`;
 }
+
+let languageNames: Intl.DisplayNames | undefined;
+
+/** "English" for "en"; of 'und' that it cannot be told; of what is no code, the code itself. */
+export function languageName(code: string): string {
+  if (code === 'und') return 'no language that can be told';
+  languageNames ??= new Intl.DisplayNames(['en'], { type: 'language' });
+  try {
+    return languageNames.of(code) ?? code;
+  } catch {
+    return code;
+  }
+}

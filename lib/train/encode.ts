@@ -7,7 +7,7 @@ import type { GivenInputs, ParsedMovie } from '../movie.js';
 import { LinkedSignal } from '../linked-signal.js';
 import { SignalListeners } from '../signal-listeners.js';
 import { Pace } from '../pace.js';
-import { defaultBundlePath } from '../predict.js';
+import { defaultBundlePath } from '../native.js';
 import type { DataProblem, Dataset } from './data/types.js';
 import {
   chooseWanted,

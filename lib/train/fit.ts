@@ -5,7 +5,7 @@ import { type Bundle, loadBundle } from '../fusion/bundle.js';
 import { saveBundle } from '../fusion/bundle-save.js';
 import type { BundleHead, BundleManifest, BundleModality } from '../fusion/manifest.js';
 import { FusionNetwork } from '../fusion/network.js';
-import { defaultBundlePath } from '../predict.js';
+import { defaultBundlePath } from '../native.js';
 import { bundleContents, readEncoders, splitSha256 } from './bundle-parts.js';
 import { calibrate, type UncalibratedHead } from './calibrate.js';
 import { type FuseConfig, type ParsedFuseConfig, parseFuseConfig } from './config.js';

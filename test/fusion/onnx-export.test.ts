@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import type * as Ort from 'onnxruntime-node';
-import { defaultBundlePath } from '../../lib/predict.js';
+import { defaultBundlePath } from '../../lib/native.js';
 import { loadBundle } from '../../lib/fusion/bundle.js';
 import {
   FusionNetwork,

@@ -1,8 +1,7 @@
 /** What key words need of a language: its name, a reference, vectors. */
-import path from 'node:path';
 import { meanVector } from '../../encoders/embedding.js';
 import { CinefuseError, InputError } from '../../errors.js';
-import { packageRoot } from '../../native.js';
+import { defaultBundlePath } from '../../native.js';
 import { bundleTfidf, TextModels } from '../../text-models.js';
 import { coversLanguage } from '../language.js';
 import { TextThread } from '../text-thread.js';
@@ -125,6 +124,6 @@ function referenceOf(
 
 async function readDefaultTfidf(): Promise<ReadonlyMap<string, TfidfEncoder>> {
   const { loadBundle } = await import('../../fusion/bundle.js');
-  await using bundle = await loadBundle(path.join(packageRoot(), 'models', 'default'));
+  await using bundle = await loadBundle(defaultBundlePath());
   return bundleTfidf(bundle);
 }
